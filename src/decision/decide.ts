@@ -40,7 +40,7 @@ function answerTo(request: AccessRequest, rules: RuleSet | undefined, anonymous:
   try {
     return evaluate(request, rules)
   } catch (fault) {
-    return deny('DECISION_FAULT', version, fault instanceof Error ? fault.message : String(fault))
+    return deny('DECISION_FAULT', version, fault instanceof Error ? fault.message : 'the rules threw what is no error')
   }
 }
 
@@ -49,7 +49,8 @@ function evaluate(request: AccessRequest, rules: RuleSet): Allow | Deny {
   const { rule, roles } = evaluation
   const { policyVersion } = rules
   if (evaluation.effect === 'allow') {
-    return { effect: 'allow', reason: 'ALLOWED_BY_RULE', rule: evaluation.rule, roles, policyVersion }
+    if (!rule) throw new TypeError('the rules allow without naming the rule')
+    return { effect: 'allow', reason: 'ALLOWED_BY_RULE', rule, roles, policyVersion }
   }
   return { effect: 'deny', reason: rule === null ? 'NO_MATCHING_RULE' : 'DENIED_BY_RULE', rule, roles, policyVersion }
 }

@@ -1,0 +1,55 @@
+import type { AuditLog } from '../audit/audit-log.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import type { TrustDomain } from '../identity/trust-domain.ts'
+import type { StreamAccessLogsMessage__Output } from '../wire/envoy/service/accesslog/v3/StreamAccessLogsMessage.ts'
+import { Backlog } from './backlog.ts'
+import { type Logger, loggerOf, unknownLogger } from './logger.ts'
+import { normalizeHttp, normalizeTcp } from './normalize.ts'
+
+export interface ReceiveParts {
+  readonly auditLog: AuditLog
+  readonly trustDomains: ReadonlySet<TrustDomain>
+  readonly newId: () => string
+  readonly now: () => Date
+  /** Told of each event that was made. */
+  readonly onEvent: (event: AuditEvent) => void
+  /** Told of each message that could not be decoded; it is left out. */
+  readonly onMalformed: (logger: Logger) => void
+}
+
+/** Events of one stream that may wait for the disk before the stream is held up. */
+const streamBacklog = 1024
+
+/**
+ * Receives one access-log stream to its end. Envoy waits for no acknowledgement, and drops what it cannot send: the stream is
+ * read on while the disk is slow, up to a bound, and then held up by flow control. A message is undefined where its bytes
+ * could not be decoded. Rejects only when the stream does.
+ */
+export async function receive(
+  messages: AsyncIterable<StreamAccessLogsMessage__Output | undefined>,
+  parts: ReceiveParts,
+): Promise<void> {
+  const backlog = new Backlog(streamBacklog)
+  // Envoy says who it is in the first message only.
+  let logger = unknownLogger
+  for await (const message of messages) {
+    if (message === undefined) {
+      parts.onMalformed(logger)
+      continue
+    }
+    logger = loggerOf(message.identifier) ?? logger
+    for (const event of eventsOf(message, logger, parts)) {
+      parts.onEvent(event)
+      await backlog.add(parts.auditLog.record(event))
+    }
+  }
+}
+
+function eventsOf(message: StreamAccessLogsMessage__Output, logger: Logger, parts: ReceiveParts): AuditEvent[] {
+  const http = message.http_logs?.log_entry ?? []
+  const tcp = message.tcp_logs?.log_entry ?? []
+  return [
+    ...http.map((entry) => normalizeHttp(entry, logger, parts)),
+    ...tcp.map((entry) => normalizeTcp(entry, logger, parts)),
+  ]
+}

@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parentPort, workerData } from 'node:worker_threads'
+import { CountersignError, messageOf } from '../errors.ts'
+import { openSpoolReader, type SpoolReader } from '../spool/reader.ts'
+import { createArchiveSink } from './archive.ts'
+import { deliver, type Lane } from './deliver.ts'
+import { createKafkaSink } from './kafka.ts'
+import type { DeliveryOpening, FromDeliveryWorker, SinkSettings, ToDeliveryWorker } from './protocol.ts'
+import type { Sink } from './sink.ts'
+
+// The thread that delivers: one lane per sink, each at its own pace, all reading the spool's file.
+
+const recordsPerRead = 1000
+/** A lane looks by itself this often, should it miss that something was appended. */
+const idleMs = 1000
+const firstBackoffMs = 200
+const longestBackoffMs = 10_000
+
+const port = parentPort
+if (port === null) throw new Error('sinks/worker runs as a worker thread only')
+
+function say(message: FromDeliveryWorker): void {
+  port?.postMessage(message)
+}
+
+const opening = workerData as DeliveryOpening
+const stopping = new AbortController()
+let appended = Promise.withResolvers<undefined>()
+const spool = openSpool(opening.spoolDir)
+const lanes = Object.entries(opening.sinks).map(([name, settings]) => makeLane(name, makeSink(name, settings)))
+
+port.on('message', (message: ToDeliveryWorker) => {
+  if (message.kind === 'stop') stop()
+  appended.resolve(undefined)
+  appended = Promise.withResolvers<undefined>()
+})
+
+await Promise.all(lanes.map((lane) => deliver(lane)))
+spool.close()
+say({ kind: 'stopped' })
+port.close()
+
+function openSpool(dir: string): SpoolReader {
+  const reader = openSpoolReader(dir)
+  if (reader === undefined) throw new CountersignError('SPOOL_FAILED', `there is no spool in ${dir} to deliver from`)
+  return reader
+}
+
+function makeSink(name: string, settings: SinkSettings): Sink {
+  switch (settings.type) {
+    case 'archive':
+      return createArchiveSink(settings.dir)
+    case 'kafka':
+      return createKafkaSink(settings, {
+        replica: opening.replica,
+        log: (level, message, fields = {}) => {
+          say({ kind: 'log', level, message, fields: { sink: name, ...fields } })
+        },
+      })
+  }
+}
+
+function makeLane(name: string, sink: Sink): Lane {
+  const position = spool.cursor(name)
+  say({ kind: 'delivered', sink: name, position, records: 0 })
+  return {
+    name,
+    sink,
+    position,
+    stopped: false,
+    read: (after) => spool.after(after, recordsPerRead),
+    delivered: (position, records) => {
+      say({ kind: 'delivered', sink: name, position, records })
+    },
+    troubled: (fault) => {
+      const code = fault instanceof CountersignError ? fault.code : 'KAFKA_UNAVAILABLE'
+      say({ kind: 'troubled', sink: name, code, message: messageOf(fault) })
+    },
+    moreToRead: () => pause(idleMs, appended.promise),
+    nextTry: (failures) => pause(Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1))),
+  }
+}
+
+function stop(): void {
+  for (const lane of lanes) lane.stopped = true
+  stopping.abort()
+}
+
+/** Ends early when delivery stops, or when `sooner` resolves. */
+async function pause(ms: number, sooner?: Promise<unknown>): Promise<void> {
+  const done = new AbortController()
+  const signal = AbortSignal.any([done.signal, stopping.signal])
+  const timer = sleep(ms, undefined, { signal }).catch(() => undefined)
+  await (sooner === undefined ? timer : Promise.race([timer, sooner]))
+  done.abort()
+}
