@@ -1,0 +1,14 @@
+import { openArchive, type ArchiveOptions } from '../archive/write.ts'
+import type { Sink } from './sink.ts'
+
+/**
+ * Delivers records to the archive in `dir`. Each delivery rejects with ARCHIVE_UNWRITABLE (retryable) as long as the
+ * disk does not take it; the archive stays readable meanwhile.
+ */
+export function createArchiveSink(dir: string, options: ArchiveOptions = {}): Sink {
+  const archive = openArchive(dir, options)
+  return {
+    deliver: (records) => archive.append(records),
+    close: () => archive.close(),
+  }
+}
