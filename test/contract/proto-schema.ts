@@ -2,6 +2,7 @@ import descriptors from 'google-protobuf/google/protobuf/descriptor_pb.js'
 import {
   loadSync,
   type MessageTypeDefinition,
+  type MethodDefinition,
   type PackageDefinition,
   type ServiceDefinition,
 } from '@grpc/proto-loader'
@@ -49,8 +50,14 @@ export function loadOurs(): PackageDefinition {
   return loadSync(['envoy/service/auth/v3/external_auth.proto', 'envoy/service/accesslog/v3/als.proto'], loaderOptions)
 }
 
-export function serviceOf(loaded: PackageDefinition, name: string): ServiceDefinition {
-  return loaded[name] as ServiceDefinition
+export function methodOf<Input extends object, Output extends object>(
+  loaded: PackageDefinition,
+  service: string,
+  method: string,
+): MethodDefinition<object, object, Input, Output> {
+  const found = (loaded[service] as ServiceDefinition)[method]
+  if (found === undefined) throw new Error(`no method ${service}/${method}`)
+  return found as MethodDefinition<object, object, Input, Output>
 }
 
 /** The loaded definitions as their own descriptors tell them, read by another protobuf implementation. */

@@ -1,15 +1,13 @@
 import { beforeAll, describe, expect, test } from '@jest/globals'
-import type { MethodDefinition } from '@grpc/proto-loader'
 import { describeWith } from '../real/parts.ts'
 import { answers } from './proto-answers.ts'
 import { decodeOfficially, describeOfficially, sampleOfficially, Trimmer } from './proto-official.ts'
-import { loadOurs, schemaOf, serviceOf, type Schema } from './proto-schema.ts'
+import { loadOurs, methodOf, schemaOf, type Schema } from './proto-schema.ts'
 
 const loaded = loadOurs()
 const ours = schemaOf(loaded)
-const check = serviceOf(loaded, 'envoy.service.auth.v3.Authorization')['Check'] as Method
-const log = serviceOf(loaded, 'envoy.service.accesslog.v3.AccessLogService')['StreamAccessLogs'] as Method
-type Method = MethodDefinition<object, object>
+const check = methodOf(loaded, 'envoy.service.auth.v3.Authorization', 'Check')
+const log = methodOf(loaded, 'envoy.service.accesslog.v3.AccessLogService', 'StreamAccessLogs')
 
 const names = { request: 'envoy.service.auth.v3.CheckRequest', response: 'envoy.service.auth.v3.CheckResponse' }
 const logs = 'envoy.service.accesslog.v3.StreamAccessLogsMessage'
