@@ -192,6 +192,7 @@ export function decisionEvent(
   decision: Decision,
   superseding?: { readonly id: string },
 ): AuditEvent {
+  const action = actionData(request.action)
   const resource = resourceData(request.resource)
   const data: DecisionData = {
     decisionId: decision.decisionId,
@@ -205,10 +206,10 @@ export function decisionEvent(
     subject: subjectData(request.subject.peer, request.subject.address),
     pep: { principal: request.pep.principal ?? null, address: request.pep.address },
     anomalies: [],
-    action: actionData(request.action),
+    action: action.data,
     resource: resource.data,
     context: contextData(request.context),
-    ...redactedMember(resource.redacted),
+    ...redactedMember([...action.redacted, ...resource.redacted]),
   }
   return {
     id: superseding?.id ?? decision.decisionId,
@@ -244,6 +245,7 @@ export interface AccessFacts {
 }
 
 export function accessEvent(facts: AccessFacts): AuditEvent {
+  const action = actionData(facts.action)
   const resource = resourceData(facts.resource)
   const { decisionId, mediation, effect, reason, rule, policyVersion } = facts.joined
   const data: AccessData = {
@@ -255,12 +257,12 @@ export function accessEvent(facts: AccessFacts): AuditEvent {
     rule,
     policyVersion,
     subject: subjectData(facts.peer, facts.address),
-    action: actionData(facts.action),
+    action: action.data,
     resource: resource.data,
     context: contextData(facts.context),
     outcome: facts.outcome,
     envoy: facts.envoy,
-    ...redactedMember(resource.redacted),
+    ...redactedMember([...action.redacted, ...resource.redacted]),
   }
   return {
     id: facts.id,
@@ -276,8 +278,11 @@ function subjectMember(peer: PeerIdentity): { subject?: string } {
   return peer.kind === 'proved' || peer.kind === 'unknown-trust-domain' ? { subject: peer.principal.id.uri } : {}
 }
 
-function traceMember(context: Context): { traceparent?: string } {
-  return context.traceparent === undefined ? {} : { traceparent: context.traceparent }
+const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** The caller wrote this header: what is not of W3C Trace Context's form is left out. */
+function traceMember({ traceparent }: Context): { traceparent?: string } {
+  return traceparent !== undefined && traceparentForm.test(traceparent) ? { traceparent } : {}
 }
 
 function redactedMember(redacted: readonly string[]): { redacted?: readonly string[] } {
@@ -299,21 +304,36 @@ function subjectData(peer: PeerIdentity, address: string | undefined): SubjectDa
   }
 }
 
-function actionData(action: Action): ActionData {
-  return { protocol: action.protocol, method: action.method ?? null, rpc: action.rpc ?? null }
+/** A part of an event's data, and the paths of its members that were masked. */
+interface Masked<T> {
+  readonly data: T
+  readonly redacted: readonly string[]
 }
 
-function resourceData(resource: Resource): { data: ResourceData; redacted: readonly string[] } {
+function actionData(action: Action): Masked<ActionData> {
+  const rpc = action.rpc === undefined ? null : maskPath(action.rpc)
+  return {
+    data: { protocol: action.protocol, method: action.method ?? null, rpc: rpc?.text ?? null },
+    redacted: rpc?.masked === true ? ['action.rpc'] : [],
+  }
+}
+
+function resourceData(resource: Resource): Masked<ResourceData> {
   const path = resource.path === undefined ? null : maskPath(resource.path)
+  // A query without "=" is a name and nothing else: a token that stands alone there is masked too.
+  const query = resource.query.map((name) => maskPath(name))
   return {
     data: {
       principal: resource.principal ?? null,
       host: resource.host ?? null,
       path: path?.text ?? null,
       port: resource.port ?? null,
-      query: resource.query,
+      query: query.map(({ text }) => text),
     },
-    redacted: path?.masked === true ? ['resource.path'] : [],
+    redacted: [
+      ...(path?.masked === true ? ['resource.path'] : []),
+      ...(query.some(({ masked }) => masked) ? ['resource.query'] : []),
+    ],
   }
 }
 

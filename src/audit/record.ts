@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { AuditEvent } from './event.ts'
-import { cutToSize, maxRecordBytes } from './redact.ts'
+import { cutToSize, limitSteps, maxRecordBytes } from './redact.ts'
 
 /** Room that the writer's members take in a record, with some to spare. */
 const placeBytes = 1024
@@ -29,11 +29,15 @@ export interface SealedRecord {
   readonly hash: string
 }
 
-/** Encodes an event, cut to what a record may carry. MUST NOT leave a newline in the line. */
+/** Encodes an event, cut to what a record may carry. MUST NOT leave a line separator in the line, nor what is not UTF-8. */
 export function encodeEvent(event: AuditEvent): EncodedEvent {
-  const encoded = encode(event, cutToSize(event.data))
-  if (Buffer.byteLength(encoded) <= maxRecordBytes - placeBytes) return encoded
-  return encode(event, cutToSize(event.data, 128))
+  const [usual, ...smaller] = limitSteps
+  let encoded = encode(event, cutToSize(event.data, usual))
+  for (const limits of smaller) {
+    if (Buffer.byteLength(encoded) <= maxRecordBytes - placeBytes) break
+    encoded = encode(event, cutToSize(event.data, limits))
+  }
+  return encoded
 }
 
 function encode(event: AuditEvent, data: object): EncodedEvent {
@@ -47,7 +51,15 @@ function encode(event: AuditEvent, data: object): EncodedEvent {
     ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
     data,
   })
-  return json.slice(0, -1) as EncodedEvent
+  return json.slice(0, -1).replace(escaped, escapeCharacter) as EncodedEvent
+}
+
+// Line separators beside the newline: readers of lines, Node's and Python's among them, break at them. And U+FFFD: a reader
+// that decodes leniently puts it in the place of bytes that are not UTF-8, so it must not stand in a line itself.
+const escaped = /[\u0085\u2028\u2029\ufffd]/g
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 /**
