@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
-import { reasons, type DenyReason } from '../src/decision/decision.ts'
+import { writeCheckResponse } from '../src/check/write-response.ts'
+import type { AccessRequest } from '../src/decision/access-request.ts'
+import { reasons, type Decision, type DenyReason } from '../src/decision/decision.ts'
 import { errorCodes } from '../src/errors.ts'
 import { policyProblems } from '../src/policy/problem.ts'
 import { codeIn, section, tableRows } from './markdown.ts'
@@ -38,3 +39,26 @@ describe.each(pairs)('$page', ({ what, code, page, heading }) => {
     expect(documented().filter((name, index, all) => all.indexOf(name) !== index)).toEqual([])
   })
 })
+
+test('docs/reasons.md says the status that each reason answers', () => {
+  const rows = tableRows(section(join(root, 'docs/reasons.md'), 'The list'))
+  const documented = rows.map(([reason = '', , status]) => [codeIn(reason)[0], status])
+  const answered = Object.keys(reasons).map((reason) => [reason, reason === 'ALLOWED_BY_RULE' ? '' : statusOf(reason)])
+  expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(answered))
+})
+
+function statusOf(reason: string): string {
+  const denial = { effect: 'deny', reason: reason as DenyReason, rule: null, roles: [], policyVersion: null } as const
+  const decision: Decision = { ...denial, decisionId: '01', durationUs: 1 }
+  const status = writeCheckResponse(decision, someRequest).denied_response?.status?.code
+  return { Unauthorized: '401', Forbidden: '403', ServiceUnavailable: '503' }[String(status)] ?? String(status)
+}
+
+const someRequest: AccessRequest = {
+  time: new Date(0),
+  subject: { peer: { kind: 'missing' } },
+  action: { protocol: 'http' },
+  resource: { query: [] },
+  context: {},
+  pep: { address: '127.0.0.1' },
+}
