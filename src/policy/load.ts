@@ -1,0 +1,44 @@
+import type { RuleSet } from '../decision/rule-set.ts'
+import { messageOf } from '../errors.ts'
+import { buildCasbinRuleSet } from './casbin-rule-set.ts'
+import type { PolicyRow } from './parse-rules.ts'
+import { problem, type PolicyProblem } from './problem.ts'
+import { modelFile, readSource, type Snapshot } from './source.ts'
+import { checkPolicy } from './validate.ts'
+
+/** A policy that can be put in force. */
+export interface LoadedPolicy {
+  readonly ok: true
+  readonly snapshot: Snapshot
+  readonly ruleSet: RuleSet
+  /** Rules and role links. */
+  readonly rows: readonly PolicyRow[]
+}
+
+export interface RefusedPolicy {
+  readonly ok: false
+  /** Left out where the files could not be read. */
+  readonly snapshot?: Snapshot
+  readonly problems: readonly PolicyProblem[]
+}
+
+export type LoadOutcome = LoadedPolicy | RefusedPolicy
+
+/** Reads, checks and builds the policy of a folder. Whatever is wrong with it is a problem; never throws for it. */
+export async function loadPolicy(folder: string): Promise<LoadOutcome> {
+  const { snapshot, problems } = await readSource(folder)
+  if (snapshot === undefined) return { ok: false, problems }
+  return problems.length > 0 ? { ok: false, snapshot, problems } : buildPolicy(snapshot)
+}
+
+/** Checks and builds a policy that has been read. */
+export async function buildPolicy(snapshot: Snapshot): Promise<LoadOutcome> {
+  try {
+    const checked = checkPolicy(snapshot)
+    if (!checked.ok) return { ok: false, snapshot, problems: checked.problems }
+    const { policy } = checked
+    return { ok: true, snapshot, ruleSet: await buildCasbinRuleSet(policy), rows: policy.rows }
+  } catch (fault) {
+    return { ok: false, snapshot, problems: [problem(modelFile, null, 'CASBIN_REFUSED', messageOf(fault))] }
+  }
+}

@@ -1,0 +1,58 @@
+import type { PolicyProblem } from '../audit/event.ts'
+
+/** Everything for which a policy is refused; the closed list of `docs/policy.md`. */
+export const policyProblems = {
+  FOLDER_UNREADABLE: 'The policy folder does not exist or cannot be listed.',
+  MODEL_MISSING: 'The folder holds no model.conf.',
+  RULES_MISSING: 'The folder holds no *.csv file.',
+  FILE_UNREADABLE: 'A file of the policy cannot be read, or is no regular file.',
+  FILE_NOT_TEXT: 'A file of the policy is not UTF-8 text.',
+  POLICY_TOO_LARGE: 'The files, a line or the matcher are larger than a policy may be.',
+  MODEL_SYNTAX: 'A line of model.conf is neither a section, nor a definition, nor a comment.',
+  SECTION_UNKNOWN: 'model.conf has a section that means nothing.',
+  SECTION_REPEATED: 'model.conf has the same section twice.',
+  DEFINITION_MISSING: 'model.conf lacks one of the definitions r, p, e and m.',
+  DEFINITION_UNKNOWN: 'A section of model.conf has a definition that does not belong there.',
+  DEFINITION_REPEATED: 'A definition stands twice, or there is a second request, policy, effect or matcher.',
+  TOKEN_UNKNOWN: 'The request definition names a token that no request has.',
+  COLUMN_INVALID: 'The request or policy definition has a name that is empty, misspelt or repeated.',
+  ROLE_DEFINITION_INVALID: 'A role definition is neither "_, _" nor "_, _, _".',
+  EFFECT_UNKNOWN: 'The policy effect is not one of those that Casbin knows.',
+  EFFECT_ALLOWS_BY_DEFAULT: 'The policy effect would allow what no rule speaks of.',
+  SUBJECT_PRIORITY_INVALID:
+    'Subject priority needs a column order, or a subject in the role hierarchy, that is not there.',
+  MATCHER_SYNTAX: 'The matcher cannot be parsed.',
+  MATCHER_UNSUPPORTED: 'The matcher uses something that is not supported here.',
+  MATCHER_NAME_UNKNOWN: 'The matcher reads a token or column that is not defined.',
+  MATCHER_ATTRIBUTE: 'The matcher reads an attribute of a token; tokens are plain texts.',
+  MATCHER_EVAL: 'The matcher uses eval(), which would run text of the rules as code.',
+  MATCHER_WITHOUT_REQUEST: 'The matcher does not look at the request.',
+  MATCHER_WITHOUT_RULE: 'The matcher does not look at the rules.',
+  FUNCTION_UNKNOWN: 'The matcher calls a function that does not exist.',
+  FUNCTION_ARGUMENTS: 'The matcher calls a function or role with the wrong arguments.',
+  CSV_SYNTAX: 'A line of a CSV file cannot be parsed.',
+  TYPE_UNKNOWN: 'A line begins with a policy type that the model does not define.',
+  ROW_TOO_SHORT: 'A line has fewer values than its definition.',
+  ROW_TOO_LONG: 'A line has more values than its definition.',
+  COLUMN_EMPTY: 'A rule leaves a column empty that the matcher reads.',
+  EFFECT_INVALID: 'The effect of a rule is neither allow nor deny.',
+  DENY_WITHOUT_EFFECT: 'A rule denies, but the policy effect takes no notice of denials.',
+  PRIORITY_INVALID: 'The priority of a rule is not a whole number.',
+  ROLE_NAME_EMPTY: 'A role link has an empty name.',
+  PATTERN_INVALID: 'A pattern is not valid for the function that reads it.',
+  CASBIN_REFUSED: 'Casbin itself could not load the policy, or read it otherwise than it was checked.',
+} as const
+
+export type PolicyProblemCode = keyof typeof policyProblems
+
+export type { PolicyProblem }
+
+/** A problem whose code is one of the list. `line` is 1-based, or null where the file or folder as a whole is meant. */
+export function problem(file: string, line: number | null, code: PolicyProblemCode, message: string): PolicyProblem {
+  return { file, line, code, message }
+}
+
+/** A value as a message shows it: quoted, and cut where it is long. */
+export function shown(value: string): string {
+  return JSON.stringify(value.length > 120 ? `${value.slice(0, 117)}…` : value)
+}

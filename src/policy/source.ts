@@ -1,0 +1,164 @@
+import { createHash, hash } from 'node:crypto'
+import { isUtf8 } from 'node:buffer'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { messageOf } from '../errors.ts'
+import { problem, type PolicyProblem } from './problem.ts'
+
+export const modelFile = 'model.conf'
+export const testsFile = 'tests.yaml'
+
+/** All files of a policy together, in bytes. */
+export const maxPolicyBytes = 16 * 1024 * 1024
+
+export interface SourceFile {
+  readonly name: string
+  /** Without a byte order mark. */
+  readonly text: string
+  /** Lower-case hex, of the file's bytes as they are. */
+  readonly sha256: string
+}
+
+/** A policy folder as it was at one moment. */
+export interface Snapshot {
+  /** `sha256:` and 64 hex digits; see `policyVersionOf`. */
+  readonly policyVersion: string
+  /** Sorted by name. */
+  readonly files: readonly SourceFile[]
+  /** True where the files came through a ConfigMap's `..data` link, so that they cannot be of two versions. */
+  readonly atomic: boolean
+}
+
+export interface SourceOutcome {
+  /** Left out where the files could not all be read. */
+  readonly snapshot?: Snapshot
+  readonly problems: readonly PolicyProblem[]
+}
+
+interface ReadFile {
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+const attempts = 5
+
+/**
+ * Reads `model.conf`, all `*.csv` (names that begin with a dot are left out) and, where there is one, `tests.yaml` of a
+ * folder into memory. Where the folder is a ConfigMap mount, its `..data` link is resolved once and all files are read
+ * behind it, so that they are of one version. Never throws.
+ */
+export async function readSource(folder: string): Promise<SourceOutcome> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { path, atomic } = await resolveFolder(folder)
+    const outcome = await readFolder(path, folder, atomic)
+    // The kubelet removes the old version's folder right after the swap: read the new one then.
+    const removed = atomic && outcome.problems.length > 0 && (await resolveFolder(folder)).path !== path
+    if (!removed || attempt === attempts) return outcome
+  }
+}
+
+async function resolveFolder(folder: string): Promise<{ path: string; atomic: boolean }> {
+  try {
+    return { path: await realpath(join(folder, '..data')), atomic: true }
+  } catch {
+    return { path: folder, atomic: false }
+  }
+}
+
+async function readFolder(path: string, folder: string, atomic: boolean): Promise<SourceOutcome> {
+  let names: string[]
+  try {
+    names = policyFileNames(await readdir(path))
+  } catch (fault) {
+    return { problems: [problem(folder, null, 'FOLDER_UNREADABLE', `cannot list the folder: ${messageOf(fault)}`)] }
+  }
+  const { files, problems } = await readFiles(path, names)
+  if (problems.length > 0) return { problems }
+  return { snapshot: snapshotOf(files, atomic), problems: [...missing(names), ...files.flatMap(notText)] }
+}
+
+function policyFileNames(names: readonly string[]): string[] {
+  const belongs = (name: string) =>
+    name === modelFile || name === testsFile || (name.endsWith('.csv') && !name.startsWith('.'))
+  return names.filter(belongs).sort()
+}
+
+function missing(names: readonly string[]): PolicyProblem[] {
+  const problems: PolicyProblem[] = []
+  if (!names.includes(modelFile)) {
+    problems.push(problem(modelFile, null, 'MODEL_MISSING', 'the policy folder holds no model.conf'))
+  }
+  if (!names.some((name) => name.endsWith('.csv'))) {
+    problems.push(
+      problem('*.csv', null, 'RULES_MISSING', 'the policy folder holds no *.csv file; at least one is needed'),
+    )
+  }
+  return problems
+}
+
+async function readFiles(
+  path: string,
+  names: readonly string[],
+): Promise<{ files: ReadFile[]; problems: PolicyProblem[] }> {
+  const files: ReadFile[] = []
+  const problems: PolicyProblem[] = []
+  let total = 0
+  for (const name of names) {
+    try {
+      // Asked before it is read: a named pipe would never end.
+      const facts = await stat(join(path, name))
+      if (!facts.isFile()) throw new Error('it is not a regular file')
+      if (total + facts.size > maxPolicyBytes) return { files, problems: [...problems, tooLarge(name)] }
+      const bytes = await readFile(join(path, name))
+      total += bytes.length
+      files.push({ name, bytes })
+    } catch (fault) {
+      problems.push(problem(name, null, 'FILE_UNREADABLE', `cannot read the file: ${messageOf(fault)}`))
+    }
+  }
+  return { files, problems }
+}
+
+function tooLarge(name: string): PolicyProblem {
+  const message = `with this file the policy is larger than ${String(maxPolicyBytes)} bytes, which is all that is allowed`
+  return problem(name, null, 'POLICY_TOO_LARGE', message)
+}
+
+function notText(file: ReadFile): PolicyProblem[] {
+  const nul = file.bytes.indexOf(0)
+  if (nul !== -1) {
+    return [
+      problem(
+        file.name,
+        lineAt(file.bytes, nul),
+        'FILE_NOT_TEXT',
+        'the line holds a NUL byte; only UTF-8 text is allowed',
+      ),
+    ]
+  }
+  if (isUtf8(file.bytes)) return []
+  return [problem(file.name, null, 'FILE_NOT_TEXT', 'the file is not valid UTF-8')]
+}
+
+function lineAt(bytes: Buffer, offset: number): number {
+  let line = 1
+  for (let at = bytes.indexOf(10); at !== -1 && at < offset; at = bytes.indexOf(10, at + 1)) line += 1
+  return line
+}
+
+function snapshotOf(read: readonly ReadFile[], atomic: boolean): Snapshot {
+  const files = read.map(({ name, bytes }) => ({
+    name,
+    text: bytes.toString('utf8').replace(/^\uFEFF/, ''),
+    sha256: hash('sha256', bytes, 'hex'),
+  }))
+  return { policyVersion: policyVersionOf(files), files, atomic }
+}
+
+/** The digest that names a policy: SHA-256 of the lines `<sha256 of the file in hex>  <file name>\n`, sorted by name. */
+export function policyVersionOf(files: readonly { readonly name: string; readonly sha256: string }[]): string {
+  const digest = createHash('sha256')
+  const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : 1))
+  for (const file of sorted) digest.update(`${file.sha256}  ${file.name}\n`)
+  return `sha256:${digest.digest('hex')}`
+}
