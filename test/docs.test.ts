@@ -1,11 +1,15 @@
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
+import { parse as parseYaml } from 'yaml'
 import { writeCheckResponse } from '../src/check/write-response.ts'
 import type { AccessRequest } from '../src/decision/access-request.ts'
+import { describeSettings, readSettings, type RawSettings } from '../src/config.ts'
 import { reasons, type Decision, type DenyReason } from '../src/decision/decision.ts'
 import { errorCodes } from '../src/errors.ts'
 import { policyProblems } from '../src/policy/problem.ts'
-import { codeIn, section, tableRows } from './markdown.ts'
+import { metricTable } from '../src/telemetry/metrics.ts'
+import { codeIn, section, tableRows, type Row } from './markdown.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -20,6 +24,13 @@ interface Pair {
 const pairs: readonly Pair[] = [
   { what: 'reasons', code: Object.keys(reasons), page: 'docs/reasons.md', heading: 'The list' },
   { what: 'error codes', code: Object.keys(errorCodes), page: 'docs/errors.md', heading: 'The list' },
+  {
+    what: 'settings',
+    code: describeSettings().map(({ name }) => name),
+    page: 'docs/settings.md',
+    heading: 'The list',
+  },
+  { what: 'metrics', code: Object.keys(metricTable), page: 'docs/metrics.md', heading: 'The list' },
   { what: 'policy problems', code: Object.keys(policyProblems), page: 'docs/policy.md', heading: 'Problems' },
 ]
 
@@ -40,12 +51,51 @@ describe.each(pairs)('$page', ({ what, code, page, heading }) => {
   })
 })
 
+describe('docs/settings.md says', () => {
+  const rows = tableRows(section(join(root, 'docs/settings.md'), 'The list'))
+  const rowOf = (name: string): Row => rows.find(([first = '']) => codeIn(first)[0] === name) ?? []
+
+  test.each(describeSettings())('the environment variable of $name', ({ name, environment }) => {
+    expect(codeIn(rowOf(name)[1] ?? '')[0] ?? null).toBe(environment)
+  })
+
+  // Given as a flag, a documented default changes nothing.
+  test.each(describeSettings().filter(({ environment }) => environment !== null))(
+    'the default of $name',
+    ({ name }) => {
+      const settings = readSettings({ environment: {}, flags: {} })
+      const documented = codeIn(rowOf(name)[2] ?? '')[0]
+      if (documented === undefined) {
+        const own = name === 'replica' ? hostname() : undefined
+        expect(memberOf(settings, name)).toEqual(own)
+      } else {
+        expect(readSettings({ environment: {}, flags: nested(name, parseYaml(documented)) })).toEqual(settings)
+      }
+    },
+  )
+})
+
+test('docs/metrics.md says the type and the labels of each metric', () => {
+  const rows = tableRows(section(join(root, 'docs/metrics.md'), 'The list'))
+  const documented = rows.map(([name = '', type, labels = '']) => [codeIn(name)[0], { type, labels: codeIn(labels) }])
+  const measured = Object.entries(metricTable).map(([name, { type, labels }]) => [name, { type, labels }])
+  expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(measured))
+})
+
 test('docs/reasons.md says the status that each reason answers', () => {
   const rows = tableRows(section(join(root, 'docs/reasons.md'), 'The list'))
   const documented = rows.map(([reason = '', , status]) => [codeIn(reason)[0], status])
   const answered = Object.keys(reasons).map((reason) => [reason, reason === 'ALLOWED_BY_RULE' ? '' : statusOf(reason)])
   expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(answered))
 })
+
+function memberOf(settings: object, name: string): unknown {
+  return name.split('.').reduce<unknown>((value, key) => (value as RawSettings | undefined)?.[key], settings)
+}
+
+function nested(name: string, value: unknown): RawSettings {
+  return name.split('.').reduceRight<unknown>((below, key) => ({ [key]: below }), value) as RawSettings
+}
 
 function statusOf(reason: string): string {
   const denial = { effect: 'deny', reason: reason as DenyReason, rule: null, roles: [], policyVersion: null } as const
