@@ -1,4 +1,3 @@
-import type { GapReason } from '../audit/event.ts'
 import type { EncodedEvent } from '../audit/record.ts'
 import type { ErrorCode } from '../errors.ts'
 
@@ -48,13 +47,4 @@ export interface SpoolState {
   readonly waitingBytes: number
   /** When the oldest of them was recorded, in milliseconds since 1970; null where none waits. */
   readonly oldestWaitingMs: number | null
-}
-
-/** Events that could not be kept, as a `gap` says it. */
-export interface Gap {
-  readonly of: 'decision' | 'access'
-  readonly reason: GapReason
-  readonly count: number
-  readonly from: Date
-  readonly to: Date
 }

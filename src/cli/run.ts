@@ -1,0 +1,100 @@
+import { Command, CommanderError } from 'commander'
+import { type RunningServer, startServer } from '../app.ts'
+import { readSettings, type Settings } from '../config.ts'
+import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
+import { policyCheckCommand } from './commands/policy-check.ts'
+import { queryCommand } from './commands/query.ts'
+import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
+import { verifyCommand } from './commands/verify.ts'
+
+/** Exit statuses: 2 for what the caller has to write differently, 1 for what failed, 75 (EX_TEMPFAIL) for records left in the spool. */
+const usageStatus = 2
+const failureStatus = 1
+const leftStatus = 75
+
+const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['USAGE', 'CONFIG_INVALID'])
+
+const io = {
+  out: (text: string): void => {
+    process.stdout.write(lines(text))
+  },
+  err: (text: string): void => {
+    process.stderr.write(lines(text))
+  },
+  columns: process.stdout.columns,
+}
+
+function lines(text: string): string {
+  return text === '' || text.endsWith('\n') ? text : `${text}\n`
+}
+
+/** Runs one command line; sets the process's exit status. Never throws. */
+export async function run(argv: readonly string[], version: string): Promise<void> {
+  try {
+    await program(version).parseAsync(argv)
+  } catch (thrown) {
+    process.exitCode = report(thrown)
+  }
+}
+
+function program(version: string): Command {
+  const countersign = new Command('countersign')
+    .description('Authorizes every request of a service mesh by SPIFFE identity, and keeps the proof.')
+    .version(version)
+    .addCommand(serveCommand((flags) => serve(flags, version)))
+    .addCommand(queryCommand(io))
+    .addCommand(verifyCommand(io))
+    .addCommand(new Command('policy').description('Work with policy folders.').addCommand(policyCheckCommand(io)))
+  everywhere(countersign, version)
+  return countersign
+}
+
+/** Usage errors are thrown, not exited on, and every command answers --version. */
+function everywhere(command: Command, version: string): void {
+  command.exitOverride().showHelpAfterError('(--help tells what is allowed)')
+  for (const child of command.commands) {
+    child.version(version)
+    everywhere(child, version)
+  }
+}
+
+async function serve(flags: ServeFlags, version: string): Promise<void> {
+  const stop = nextStopSignal()
+  const server = await startServer(settingsFrom(flags), version)
+  await stop
+  await stopServer(server)
+}
+
+function settingsFrom(flags: ServeFlags): Settings {
+  const file = flags.config === undefined ? {} : { file: flags.config }
+  return readSettings({ ...file, environment: process.env, flags: settingsOf(flags) })
+}
+
+async function stopServer(server: RunningServer): Promise<void> {
+  // Whoever asks twice does not want to wait.
+  void nextStopSignal().then(() => process.exit(leftStatus))
+  const { left } = await server.drain()
+  if (left > 0) io.err(`countersign: ${left} records stay in the spool; they are delivered when it is served again\n`)
+  process.exit(left === 0 ? 0 : leftStatus)
+}
+
+function nextStopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      process.off('SIGINT', stop).off('SIGTERM', stop)
+      resolve()
+    }
+    process.on('SIGINT', stop).on('SIGTERM', stop)
+  })
+}
+
+function report(thrown: unknown): number {
+  // commander has already told what is wrong, or has shown its help.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : usageStatus
+  if (!(thrown instanceof CountersignError)) {
+    io.err(`countersign: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}\n`)
+    return failureStatus
+  }
+  for (const line of thrown.message.split('\n')) io.err(`countersign: ${thrown.code}: ${line}\n`)
+  return usageCodes.has(thrown.code) ? usageStatus : failureStatus
+}

@@ -1,0 +1,216 @@
+import {
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js'
+import { HealthImplementation } from 'grpc-health-check'
+import { CountersignError, messageOf } from '../errors.ts'
+import type { SpiffeId } from '../identity/spiffe-id.ts'
+import type { StreamAccessLogsMessage__Output } from '../wire/envoy/service/accesslog/v3/StreamAccessLogsMessage.ts'
+import type { CheckRequest__Output } from '../wire/envoy/service/auth/v3/CheckRequest.ts'
+import type { CheckResponse } from '../wire/envoy/service/auth/v3/CheckResponse.ts'
+import { type ListenAddress, mayBePlaintext } from './address.ts'
+import { type Caller, callerOf } from './caller.ts'
+import {
+  accessLogName,
+  accessLogService,
+  authorizationName,
+  authorizationService,
+  type Decoded,
+  maxMessageBytes,
+} from './services.ts'
+
+export interface ListenerSettings {
+  readonly listen: ListenAddress
+  /** Accepts plaintext on an address that others can reach. */
+  readonly insecure: boolean
+  /** PEM; undefined for plaintext. */
+  readonly tls?: { readonly certificate: Buffer; readonly key: Buffer; readonly clientCa: Buffer }
+  readonly maxConnectionAgeMs: number
+  readonly maxConcurrentStreams: number
+  readonly maxSessionMemoryMb: number
+}
+
+export interface IncomingCheck {
+  readonly message: CheckRequest__Output | undefined
+  readonly pep: { readonly principal?: string; readonly address: string }
+  readonly withinMs?: number
+}
+
+/** What the listener hands its calls to; declared here, implemented by the story. */
+export interface ListenerParts {
+  readonly check: (call: IncomingCheck) => Promise<CheckResponse>
+  readonly receive: (messages: AsyncIterable<StreamAccessLogsMessage__Output | undefined>) => Promise<void>
+  /** Whether a caller that TLS proved may call at all. */
+  readonly isListed: (id: SpiffeId) => boolean
+  /** Told of each call that was refused because of who made it. */
+  readonly onRefused: (caller: Caller, problem: string) => void
+  /** Told of a call that failed inside; the caller got an RPC error, which Envoy treats as no answer. */
+  readonly onFault: (fault: unknown) => void
+}
+
+export interface Listener {
+  /** The port that is listened on; 0 for a Unix socket. */
+  readonly port: number
+  setServing(serving: boolean): void
+  /** Takes no new connections, ends the access-log streams, waits for the Checks under way up to `graceMs`, then closes. */
+  drain(graceMs: number): Promise<void>
+}
+
+/** What an answer needs to get back to Envoy before its deadline. */
+const answerMs = 30
+const connectionGraceMs = 10_000
+
+/** Listens. Throws LISTEN_REFUSED, ADDRESS_IN_USE or TLS_INVALID. */
+export async function listen(settings: ListenerSettings, parts: ListenerParts): Promise<Listener> {
+  refuseOpenPlaintext(settings)
+  const server = new Server(serverOptions(settings))
+  const draining = Promise.withResolvers<undefined>()
+  server.addService(authorizationService, { Check: checkHandler(parts) })
+  server.addService(accessLogService, { StreamAccessLogs: logHandler(parts, draining.promise) })
+  const health = new HealthImplementation({ '': 'NOT_SERVING' })
+  health.addToServer(server)
+  const port = await bind(server, settings)
+  return {
+    port,
+    setServing: (serving) => {
+      for (const name of ['', authorizationName, accessLogName]) {
+        health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING')
+      }
+    },
+    drain: (graceMs) => {
+      draining.resolve(undefined)
+      return shutDown(server, graceMs)
+    },
+  }
+}
+
+function serverOptions(settings: ListenerSettings): ServerOptions {
+  return {
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_concurrent_streams': settings.maxConcurrentStreams,
+    'grpc.max_connection_age_ms': settings.maxConnectionAgeMs,
+    'grpc.max_connection_age_grace_ms': connectionGraceMs,
+    'grpc-node.max_session_memory': settings.maxSessionMemoryMb,
+  }
+}
+
+function refuseOpenPlaintext({ listen: address, insecure, tls }: ListenerSettings): void {
+  if (tls !== undefined || insecure || mayBePlaintext(address)) return
+  throw new CountersignError(
+    'LISTEN_REFUSED',
+    `listen: ${address.text} can be reached by others, and there is no tls: give tls.certificate, tls.key and tls.clientCa, ` +
+      'listen on a loopback address or a Unix socket, or set insecure: true',
+  )
+}
+
+async function bind(server: Server, { listen: address, tls }: ListenerSettings): Promise<number> {
+  const credentials = tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls)
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address.target, credentials, (error, port) => {
+      if (error === null) resolve(port)
+      else reject(bindFault(address, error))
+    })
+  })
+}
+
+function tlsCredentials(tls: NonNullable<ListenerSettings['tls']>): ServerCredentials {
+  try {
+    return ServerCredentials.createSsl(tls.clientCa, [{ cert_chain: tls.certificate, private_key: tls.key }], true)
+  } catch (thrown) {
+    throw new CountersignError('TLS_INVALID', `tls: ${messageOf(thrown)}`, { cause: thrown })
+  }
+}
+
+function bindFault(address: ListenAddress, error: Error): CountersignError {
+  const taken = error.message.includes('EADDRINUSE')
+  return taken
+    ? new CountersignError('ADDRESS_IN_USE', `listen: ${address.text} is taken by another process`, { cause: error })
+    : new CountersignError('LISTEN_REFUSED', `listen: cannot listen on ${address.text}: ${error.message}`, {
+        cause: error,
+      })
+}
+
+function checkHandler(parts: ListenerParts) {
+  return (call: ServerUnaryCall<Decoded<CheckRequest__Output>, CheckResponse>, reply: sendUnaryData<CheckResponse>) => {
+    const caller = callerOf(call)
+    const refusal = refusalOf(caller, parts)
+    if (refusal !== undefined) {
+      reply({ code: status.PERMISSION_DENIED, details: refusal })
+      return
+    }
+    const withinMs = withinOf(call)
+    const pep = { ...(caller.kind === 'proved' ? { principal: caller.id.uri } : {}), address: caller.address }
+    parts
+      .check({ message: call.request.message, pep, ...(withinMs === undefined ? {} : { withinMs }) })
+      .then((response) => {
+        reply(null, response)
+      })
+      .catch((fault: unknown) => {
+        parts.onFault(fault)
+        reply({ code: status.INTERNAL, details: 'the check failed inside' })
+      })
+  }
+}
+
+function logHandler(parts: ListenerParts, draining: Promise<undefined>) {
+  return (
+    call: ServerReadableStream<Decoded<StreamAccessLogsMessage__Output>, object>,
+    reply: sendUnaryData<object>,
+  ) => {
+    const refusal = refusalOf(callerOf(call), parts)
+    if (refusal !== undefined) {
+      reply({ code: status.PERMISSION_DENIED, details: refusal })
+      return
+    }
+    // A stream that its Envoy breaks off has simply ended.
+    const received = parts.receive(messagesOf(call)).catch((fault: unknown) => {
+      if (!call.cancelled) parts.onFault(fault)
+    })
+    void Promise.race([received, draining]).then(() => {
+      reply(null, {})
+    })
+  }
+}
+
+async function* messagesOf<Message>(
+  call: ServerReadableStream<Decoded<Message>, object>,
+): AsyncGenerator<Message | undefined> {
+  for await (const decoded of call) yield (decoded as Decoded<Message>).message
+}
+
+/** Says why this caller may not call, or undefined. Where the port has no TLS there is nobody to list. */
+function refusalOf(caller: Caller, parts: ListenerParts): string | undefined {
+  if (caller.kind === 'plaintext') return undefined
+  const problem = callerProblem(caller, parts)
+  if (problem !== undefined) parts.onRefused(caller, problem)
+  return problem
+}
+
+function callerProblem(caller: Exclude<Caller, { kind: 'plaintext' }>, parts: ListenerParts): string | undefined {
+  if (caller.kind === 'invalid') return caller.problem
+  return parts.isListed(caller.id) ? undefined : `${caller.id.uri} is not one of tls.callers`
+}
+
+function withinOf(call: ServerUnaryCall<unknown, unknown>): number | undefined {
+  const deadline = call.getDeadline()
+  const ms = deadline instanceof Date ? deadline.getTime() : deadline
+  return Number.isFinite(ms) ? Math.max(0, ms - Date.now() - answerMs) : undefined
+}
+
+function shutDown(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown()
+      resolve()
+    }, graceMs)
+    server.tryShutdown(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,79 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { CountersignError } from '../errors.ts'
+import type { Metrics } from './metrics.ts'
+
+/** One part's word on whether it can do its work. */
+export interface PartHealth {
+  readonly part: string
+  /** What is wrong and what to do, or null. */
+  readonly problem: string | null
+}
+
+export interface AdminParts {
+  /** Parts without which no request can be allowed. */
+  readonly readiness: () => readonly PartHealth[]
+  /** Parts that are in trouble although requests are still decided and recorded. */
+  readonly warnings: () => readonly PartHealth[]
+  readonly metrics: Metrics
+  /** Brings gauges up to date. */
+  readonly refresh: () => void
+}
+
+export interface Admin {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Serves `/metrics`, `/healthz` (the process lives) and `/readyz` (requests can be allowed). Throws ADDRESS_IN_USE or LISTEN_REFUSED. */
+export function startAdmin(host: string, port: number, parts: AdminParts): Promise<Admin> {
+  const server = createServer((request, response) => {
+    void answer(request.url ?? '', response, parts)
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE'
+      const message = taken ? `${host}:${port} is taken by another process` : error.message
+      reject(new CountersignError(taken ? 'ADDRESS_IN_USE' : 'LISTEN_REFUSED', `admin: ${message}`, { cause: error }))
+    })
+    server.listen(port, host, () => {
+      const address = server.address()
+      resolve({
+        port: address !== null && typeof address === 'object' ? address.port : port,
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => {
+              closed()
+            })
+            server.closeAllConnections()
+          }),
+      })
+    })
+  })
+}
+
+async function answer(url: string, response: ServerResponse, parts: AdminParts): Promise<void> {
+  switch (url.split('?')[0]) {
+    case '/metrics': {
+      parts.refresh()
+      const { contentType, body } = await parts.metrics.render()
+      response.writeHead(200, { 'content-type': contentType }).end(body)
+      return
+    }
+    case '/healthz':
+      write(response, 200, { status: 'ok' })
+      return
+    case '/readyz': {
+      const problems = parts.readiness().filter(({ problem }) => problem !== null)
+      const warnings = parts.warnings().filter(({ problem }) => problem !== null)
+      const ready = problems.length === 0
+      write(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, warnings })
+      return
+    }
+    default:
+      write(response, 404, { status: 'not found', paths: ['/metrics', '/healthz', '/readyz'] })
+  }
+}
+
+function write(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`)
+}
