@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -12,6 +14,8 @@ import { metricTable } from '../src/telemetry/metrics.ts'
 import { codeIn, section, tableRows, type Row } from './markdown.ts'
 
 const root = resolve(import.meta.dirname, '..')
+/** What the command line says of each command: it is asked once. */
+const helps = new Map<string, string>()
 
 /** A list in the code, and the page whose tables name each of its members, in backticks, in the first column. */
 interface Pair {
@@ -51,6 +55,25 @@ describe.each(pairs)('$page', ({ what, code, page, heading }) => {
   })
 })
 
+describe('docs/cli.md', () => {
+  const commands = commandsOf([])
+
+  test('has a heading for each command, and a command for each heading', () => {
+    const headings = [...readFileSync(join(root, 'docs/cli.md'), 'utf8').matchAll(/^## (.+)$/gm)].map(
+      ([, text]) => text,
+    )
+    expect(headings).toEqual(commands.map((command) => command.join(' ')))
+  })
+
+  test.each(commands.map((command) => [command.join(' '), command] as const))(
+    'lists the flags of %s',
+    (name, command) => {
+      const documented = tableRows(section(join(root, 'docs/cli.md'), name)).map(([flag = '']) => codeIn(flag)[0])
+      expect(documented.map((flag) => flag?.split(' ')[0])).toEqual(flagsOf(helpOf(command.slice(1))))
+    },
+  )
+})
+
 describe('docs/settings.md says', () => {
   const rows = tableRows(section(join(root, 'docs/settings.md'), 'The list'))
   const rowOf = (name: string): Row => rows.find(([first = '']) => codeIn(first)[0] === name) ?? []
@@ -88,6 +111,27 @@ test('docs/reasons.md says the status that each reason answers', () => {
   const answered = Object.keys(reasons).map((reason) => [reason, reason === 'ALLOWED_BY_RULE' ? '' : statusOf(reason)])
   expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(answered))
 })
+
+/** Every command below `path` that does something, as the help of the command line names them. */
+function commandsOf(path: readonly string[]): readonly string[][] {
+  const listed = helpOf(path).split('\nCommands:\n')[1] ?? ''
+  const names = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
+  return names.flatMap((name) => [['countersign', ...path, name], ...commandsOf([...path, name])])
+}
+
+function flagsOf(help: string): readonly string[] {
+  const flags = [...help.matchAll(/^ {2}(?:-[A-Za-z], )?(--[a-z-]+)/gm)].map(([, flag = '']) => flag)
+  return flags.filter((flag) => flag !== '--help' && flag !== '--version')
+}
+
+function helpOf(path: readonly string[]): string {
+  const known = helps.get(path.join(' '))
+  if (known !== undefined) return known
+  const args = [join(root, 'src/cli/main.ts'), ...path, '--help']
+  const help = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' })
+  helps.set(path.join(' '), help)
+  return help
+}
 
 function memberOf(settings: object, name: string): unknown {
   return name.split('.').reduce<unknown>((value, key) => (value as RawSettings | undefined)?.[key], settings)
