@@ -34,6 +34,7 @@ describe('maskPath', () => {
     '/orders/1',
     '/orders/123e4567-e89b-12d3-a456-426614174000',
     '/orders/123E4567-E89B-12D3-A456-426614174000.json',
+    '/orders/A1B2C3D4-E5F6-7A8B-9C0D-E1F2A3B4C5D6',
     '/orders/order-019aa5d5-76fb-7000-8000-000000000001',
     '/pods/orders-6d5f7c9b8d-x2x9z/log',
     '/pods/very-long-service-name-for-orders-6d5f7c9b8d-x2x9z/log',
