@@ -6,6 +6,7 @@ import { policyCheckCommand } from './commands/policy-check.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { processIo } from './print.ts'
 
 /** Exit statuses: 2 for what the caller has to write differently, 1 for what failed, 75 (EX_TEMPFAIL) for records left in the spool. */
 const usageStatus = 2
@@ -14,19 +15,7 @@ const leftStatus = 75
 
 const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['USAGE', 'CONFIG_INVALID'])
 
-const io = {
-  out: (text: string): void => {
-    process.stdout.write(lines(text))
-  },
-  err: (text: string): void => {
-    process.stderr.write(lines(text))
-  },
-  columns: process.stdout.columns,
-}
-
-function lines(text: string): string {
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`
-}
+const io = processIo()
 
 /** Runs one command line; sets the process's exit status. Never throws. */
 export async function run(argv: readonly string[], version: string): Promise<void> {
@@ -74,7 +63,7 @@ async function stopServer(server: RunningServer): Promise<void> {
   // Whoever asks twice does not want to wait.
   void nextStopSignal().then(() => process.exit(leftStatus))
   const { left } = await server.drain()
-  if (left > 0) io.err(`countersign: ${left} records stay in the spool; they are delivered when it is served again\n`)
+  if (left > 0) io.err(`countersign: ${left} records stay in the spool; they are delivered when it is served again`)
   process.exit(left === 0 ? 0 : leftStatus)
 }
 
@@ -92,9 +81,9 @@ function report(thrown: unknown): number {
   // commander has already told what is wrong, or has shown its help.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : usageStatus
   if (!(thrown instanceof CountersignError)) {
-    io.err(`countersign: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}\n`)
+    io.err(`countersign: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}`)
     return failureStatus
   }
-  for (const line of thrown.message.split('\n')) io.err(`countersign: ${thrown.code}: ${line}\n`)
+  for (const line of thrown.message.split('\n')) io.err(`countersign: ${thrown.code}: ${line}`)
   return usageCodes.has(thrown.code) ? usageStatus : failureStatus
 }

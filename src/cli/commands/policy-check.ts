@@ -13,7 +13,7 @@ const maxPrinted = 100
 
 /**
  * `policy check DIR [--json]`: loads a policy as the server would and says what is in it, or what is wrong with it.
- * Sets `process.exitCode`: 0 where the policy is good, 1 where it has problems. Commander answers wrong usage.
+ * Sets `process.exitCode`: 0 where the policy is good, 1 where it has problems. Wrong usage ends the process with 2.
  */
 export function policyCheckCommand(io: Output): Command {
   return new Command('check')
@@ -21,6 +21,15 @@ export function policyCheckCommand(io: Output): Command {
     .argument('<dir>', 'folder that holds model.conf and *.csv')
     .option('--json', 'print the result as one JSON object')
     .addHelpText('after', '\nExit status: 0 the policy is good, 1 it has problems, 2 wrong usage.')
+    .configureOutput({
+      writeOut: (text) => {
+        io.out(text.trimEnd())
+      },
+      writeErr: (text) => {
+        io.err(text.trimEnd())
+      },
+    })
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .action(async (dir: string, options: { json?: boolean }) => {
       const outcome = await loadPolicy(dir)
       process.exitCode = outcome.ok ? 0 : 1
