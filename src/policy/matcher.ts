@@ -58,6 +58,9 @@ export interface ParsedMatcher {
 
 const maxMatcherLength = 16_384
 
+const listHint =
+  'Casbin reads a list only as (r.act in ["GET", "HEAD"]), with both parentheses and no space before the first one'
+
 interface Reader {
   readonly scope: MatcherScope
   readonly refuse: (code: PolicyProblemCode, message: string) => null
@@ -83,7 +86,8 @@ function readMatcher(text: string, reader: Reader): Condition | null {
   try {
     return readCondition(parseMatcherText(text), reader)
   } catch (fault) {
-    return reader.refuse('MATCHER_SYNTAX', `the matcher cannot be parsed: ${messageOf(fault)}`)
+    const hint = / in\b/.test(text) ? `; ${listHint}` : ''
+    return reader.refuse('MATCHER_SYNTAX', `the matcher cannot be parsed: ${messageOf(fault)}${hint}`)
   }
 }
 
@@ -140,10 +144,7 @@ function readIn(node: SyntaxNode, reader: Reader): Condition | null {
   const right = node['right'] as SyntaxNode | undefined
   if (right?.type !== 'ArrayExpression') {
     // In Casbin's grammar "in" binds looser than "&&".
-    return unsupported(
-      '"in" without a list at its right; write (r.act in ("GET", "HEAD")), with the outer parentheses',
-      reader,
-    )
+    return unsupported(`"in" without a list at its right; ${listHint}`, reader)
   }
   const left = readOperand(node['left'], reader)
   const items = (right['elements'] as unknown[]).map((element) => readOperand(element, reader))
@@ -171,6 +172,8 @@ function readOperand(value: unknown, reader: Reader): Operand | null {
       return readLiteral(node['value'], reader)
     case 'CallExpression':
       return readCall(node, reader)
+    case 'ArrayExpression':
+      return unsupported(`a list in place of a value; ${listHint}`, reader)
     case 'MemberExpression':
       return reader.refuse(
         'MATCHER_ATTRIBUTE',

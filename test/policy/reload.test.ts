@@ -1,0 +1,224 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import type { AuditEvent, PolicyData } from '../../src/audit/event.ts'
+import { PolicyInForce } from '../../src/policy/in-force.ts'
+import { startReload, type PolicyReload, type PolicyStatus, type ReloadOptions } from '../../src/policy/reload.ts'
+import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from './policies.ts'
+
+let folder = ''
+let reload: PolicyReload | undefined
+let events: AuditEvent[] = []
+let inForce = new PolicyInForce()
+
+beforeEach(() => {
+  folder = temporaryFolder()
+  events = []
+  inForce = new PolicyInForce()
+})
+afterEach(async () => {
+  await reload?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** A long poll: what is not announced is not seen, unless the test asks for it. */
+async function start(options: Partial<ReloadOptions> = {}): Promise<PolicyReload> {
+  let id = 0
+  reload = await startReload({
+    dir: folder,
+    pollMs: 3_600_000,
+    inForce,
+    record: (event) => {
+      events.push(event)
+      return Promise.resolve(true)
+    },
+    ids: () => `id-${String((id += 1))}`,
+    now: () => new Date(1_000 * id),
+    ...options,
+  })
+  return reload
+}
+
+const dataOf = (event: AuditEvent | undefined) => event?.data as PolicyData
+const model = modelText()
+const good = { 'model.conf': model, 'policy.csv': 'p, alice, /a, GET\np, bob, /a, GET\n' }
+const request = { sub: 'alice', obj: '/a', act: 'GET' }
+
+describe('a policy folder that is followed', () => {
+  test('is in force after the start, and recorded once', async () => {
+    writeFiles(folder, good)
+    await start()
+    await reload?.check()
+    expect(inForce.rules?.evaluate(request).effect).toBe('allow')
+    const policyVersion = inForce.rules?.policyVersion
+    expect(reload?.status()).toEqual({ inForce: { policyVersion, rules: 2, since: new Date(0) }, refused: null })
+    expect(events).toHaveLength(1)
+    expect(events[0]).toMatchObject({
+      id: 'id-1',
+      type: 'io.countersign.policy.v1',
+      data: {
+        change: 'loaded',
+        policyVersion,
+        previousVersion: null,
+        files: [{ name: 'model.conf' }, { name: 'policy.csv' }],
+        rules: { added: 2, removed: 0, total: 2 },
+        problems: [],
+      },
+    })
+  })
+
+  test('has no policy in force while it has been unusable from the start, and reports that once', async () => {
+    writeFiles(folder, { ...good, 'policy.csv': 'nonsense' })
+    await start()
+    await reload?.check()
+    expect(inForce.rules).toBeUndefined()
+    expect(reload?.status()).toMatchObject({ inForce: null, refused: { problems: [{ code: 'TYPE_UNKNOWN' }] } })
+    expect(events.map((event) => dataOf(event).change)).toEqual(['rejected'])
+  })
+
+  test('may be missing at the start and come later', async () => {
+    rmSync(folder, { recursive: true })
+    await start({ pollMs: 10 })
+    expect(reload?.status().refused).toMatchObject({ policyVersion: null, problems: [{ code: 'FOLDER_UNREADABLE' }] })
+    writeFiles(`${folder}-new`, good)
+    renameSync(`${folder}-new`, folder)
+    await until(() => inForce.rules !== undefined)
+    expect(reload?.status().refused).toBeNull()
+    expect(events.map((event) => dataOf(event).change)).toEqual(['rejected', 'loaded'])
+  })
+
+  test('keeps the last good version in force when a new one is bad, and says so', async () => {
+    writeFiles(folder, good)
+    await start()
+    const before = inForce.rules
+    writeFiles(folder, { 'policy.csv': Array.from({ length: 80 }, () => 'p, alice').join('\n') })
+    await reload?.check()
+    expect(inForce.rules).toBe(before)
+    const status = reload?.status()
+    expect(status?.inForce?.policyVersion).toBe(before?.policyVersion)
+    expect(status?.refused?.problems).toHaveLength(80)
+    expect(dataOf(events[1])).toMatchObject({
+      change: 'rejected',
+      policyVersion: status?.refused?.policyVersion,
+      previousVersion: before?.policyVersion,
+      rules: { added: 0, removed: 0, total: 2 },
+    })
+    expect(dataOf(events[1]).problems).toHaveLength(50)
+    expect(dataOf(events[1]).problems[0]).toMatchObject({ file: 'policy.csv', line: 1, code: 'ROW_TOO_SHORT' })
+  })
+
+  test('reports a bad version once while it stands there, and again when it comes back', async () => {
+    writeFiles(folder, good)
+    const statuses: PolicyStatus[] = []
+    await start({ onChange: (status) => statuses.push(status) })
+    for (const csv of ['bad', good['policy.csv'], 'bad']) {
+      writeFiles(folder, { 'policy.csv': csv })
+      await reload?.check()
+      await reload?.check()
+    }
+    expect(events.map((event) => dataOf(event).change)).toEqual(['loaded', 'rejected', 'rejected'])
+    expect(statuses.map(({ refused }) => refused === null)).toEqual([true, false, true, false])
+  })
+
+  test('counts the rules that were added and removed, wherever they stand', async () => {
+    writeFiles(folder, good)
+    await start()
+    rmSync(join(folder, 'policy.csv'))
+    writeFiles(folder, { 'other.csv': '# moved\np, bob, /a, GET\np, carol, /a, GET\ng, dave, carol\n' })
+    await reload?.check()
+    expect(dataOf(events[1])).toMatchObject({ change: 'loaded', rules: { added: 2, removed: 1, total: 3 } })
+    expect(inForce.rules?.evaluate(request).effect).toBe('deny')
+  })
+
+  test('is looked at when it announces a change', async () => {
+    writeFiles(folder, good)
+    await start()
+    writeFileSync(join(folder, 'policy.csv'), 'p, carol, /a, GET')
+    await until(() => inForce.rules?.evaluate({ ...request, sub: 'carol' }).effect === 'allow')
+  })
+
+  test('is polled, for a watch that has gone deaf', async () => {
+    writeFiles(folder, good)
+    await start({ pollMs: 10 })
+    renameSync(folder, `${folder}-old`)
+    writeFiles(folder, { ...good, 'policy.csv': 'p, carol, /a, GET' })
+    await until(() => inForce.rules?.evaluate({ ...request, sub: 'carol' }).effect === 'allow')
+    rmSync(`${folder}-old`, { recursive: true })
+  })
+
+  test('hands an event over again that could not be kept, in order and with the same id', async () => {
+    writeFiles(folder, good)
+    let full = true
+    const refused: string[] = []
+    const record = (event: AuditEvent) => {
+      if (full) refused.push(event.id)
+      else events.push(event)
+      return Promise.resolve(!full)
+    }
+    await start({ record })
+    writeFiles(folder, { 'policy.csv': 'bad' })
+    await reload?.check()
+    full = false
+    await reload?.check()
+    await until(() => events.length === 2)
+    expect(events.map(({ id }) => id)).toEqual(['id-1', 'id-2'])
+    expect(new Set(refused)).toEqual(new Set(['id-1']))
+  })
+
+  test('is put in force although its event waits for a slow disk', async () => {
+    writeFiles(folder, good)
+    await start({ record: () => new Promise(() => undefined) })
+    writeFiles(folder, { 'policy.csv': '# nobody' })
+    await reload?.check()
+    expect(inForce.rules?.evaluate(request).effect).toBe('deny')
+  })
+
+  test('is left alone after the stop', async () => {
+    writeFiles(folder, good)
+    await start({ pollMs: 5 })
+    await reload?.stop()
+    writeFiles(folder, { 'policy.csv': 'p, carol, /a, GET' })
+    await reload?.check()
+    expect(inForce.rules?.evaluate(request).effect).toBe('allow')
+  })
+})
+
+test('200 swaps of a ConfigMap under load give only decisions of one whole version', async () => {
+  // A mixture of two versions would give alice a role that no rule knows: a denial.
+  const files = (version: number) => ({
+    'model.conf': model,
+    'policy.csv': `p, role-${String(version)}, /a, GET`,
+    'roles.csv': `g, alice, role-${String(version)}`,
+  })
+  swapConfigMap(folder, 0, files(0))
+  await start()
+  const seen = [0]
+  let version = 0
+  let swapping = true
+  const decide = async () => {
+    for (; swapping; await new Promise(setImmediate)) {
+      const evaluation = inForce.rules?.evaluate(request)
+      const role = evaluation?.roles[0] ?? ''
+      expect(evaluation).toMatchObject({ effect: 'allow', rule: { text: `p, ${role}, /a, GET` } })
+      const decided = Number(role.slice('role-'.length))
+      expect(decided).toBeGreaterThanOrEqual(seen.at(-1) ?? 0)
+      expect(decided).toBeLessThanOrEqual(version)
+      if (decided !== seen.at(-1)) seen.push(decided)
+    }
+  }
+  const load = [decide(), decide()]
+  while (version < 200) {
+    version += 1
+    swapConfigMap(folder, version, files(version))
+    // As the kubelet does, also while somebody is still reading there.
+    rmSync(join(folder, `..v${String(version - 1)}`), { recursive: true })
+    if (version % 4 === 0) await reload?.check()
+    else await new Promise(setImmediate)
+  }
+  await reload?.check()
+  swapping = false
+  await Promise.all(load)
+  expect(inForce.rules?.evaluate(request).roles).toEqual(['role-200'])
+  expect(seen.length).toBeGreaterThan(20)
+  expect(events.filter((event) => dataOf(event).change === 'rejected')).toEqual([])
+}, 60_000)

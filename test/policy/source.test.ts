@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { loadPolicy } from '../../src/policy/load.ts'
+import { maxPolicyBytes, readSource } from '../../src/policy/source.ts'
+import { modelText, swapConfigMap, temporaryFolder, writeFiles } from './policies.ts'
+
+let folder = ''
+beforeEach(() => {
+  folder = temporaryFolder()
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const files = { 'model.conf': modelText(), 'a.csv': 'p, alice, /a, GET\n' }
+
+async function problems(): Promise<unknown> {
+  const outcome = await loadPolicy(folder)
+  return outcome.ok ? [] : outcome.problems.map(({ file, line, code }) => [file, line, code])
+}
+
+describe('a policy folder', () => {
+  test('is read whole: model, all CSV files and tests, and nothing else', async () => {
+    writeFiles(folder, { ...files, 'b.csv': '', 'tests.yaml': '[]', 'README.md': 'x', '.hidden.csv': 'x', 'B.csv': '' })
+    const { snapshot, problems } = await readSource(folder)
+    expect(problems).toEqual([])
+    expect(snapshot?.files.map(({ name }) => name)).toEqual(['B.csv', 'a.csv', 'b.csv', 'model.conf', 'tests.yaml'])
+    expect(snapshot?.atomic).toBe(false)
+  })
+
+  test('has the version that sha256sum and the contract give', async () => {
+    writeFiles(folder, { ...files, 'b.csv': '\uFEFF# x\r\n' })
+    const sums = execFileSync('sha256sum', ['a.csv', 'b.csv', 'model.conf'], { cwd: folder })
+    const version = `sha256:${createHash('sha256').update(sums).digest('hex')}`
+    expect((await readSource(folder)).snapshot?.policyVersion).toBe(version)
+  })
+
+  test('of a ConfigMap is read behind its link', async () => {
+    swapConfigMap(folder, 1, files)
+    symlinkSync('..data/model.conf', join(folder, 'model.conf'))
+    writeFileSync(join(folder, 'stray.csv'), 'not of this version')
+    const { snapshot } = await readSource(folder)
+    expect(snapshot?.files.map(({ name }) => name)).toEqual(['a.csv', 'model.conf'])
+    expect(snapshot?.atomic).toBe(true)
+  })
+
+  test('that does not exist is a problem', async () => {
+    rmSync(folder, { recursive: true })
+    expect(await problems()).toEqual([[folder, null, 'FOLDER_UNREADABLE']])
+  })
+
+  test('that is a file is a problem', async () => {
+    writeFileSync(join(folder, 'file'), '')
+    const outcome = await loadPolicy(join(folder, 'file'))
+    expect(outcome).toMatchObject({ ok: false, problems: [{ code: 'FOLDER_UNREADABLE' }] })
+  })
+
+  test('without model and rules is a problem for each', async () => {
+    expect(await problems()).toEqual([
+      ['model.conf', null, 'MODEL_MISSING'],
+      ['*.csv', null, 'RULES_MISSING'],
+    ])
+  })
+
+  test('with a file that cannot be read is a problem, also where reading would never end', async () => {
+    writeFiles(folder, files)
+    mkdirSync(join(folder, 'b.csv'))
+    symlinkSync('nowhere', join(folder, 'c.csv'))
+    execFileSync('mkfifo', [join(folder, 'd.csv')])
+    expect(await problems()).toEqual([
+      ['b.csv', null, 'FILE_UNREADABLE'],
+      ['c.csv', null, 'FILE_UNREADABLE'],
+      ['d.csv', null, 'FILE_UNREADABLE'],
+    ])
+  })
+
+  test('with a file that is no text is a problem, and has a version all the same', async () => {
+    writeFiles(folder, { ...files, 'b.csv': Uint8Array.of(0x70, 0x0a, 0xff), 'c.csv': 'p, a\np, \0b' })
+    expect(await problems()).toEqual([
+      ['b.csv', null, 'FILE_NOT_TEXT'],
+      ['c.csv', 2, 'FILE_NOT_TEXT'],
+    ])
+    expect((await readSource(folder)).snapshot?.policyVersion).toMatch(/^sha256:[0-9a-f]{64}$/)
+  })
+
+  test('with more bytes than a policy may have is a problem', async () => {
+    writeFiles(folder, { ...files, 'b.csv': Buffer.alloc(maxPolicyBytes, '#') })
+    expect(await problems()).toEqual([['b.csv', null, 'POLICY_TOO_LARGE']])
+  })
+
+  test('with a problem in one of several files names the file and the line', async () => {
+    writeFiles(folder, { ...files, 'b.csv': '\n# x\n\np, bob\n' })
+    expect(await problems()).toEqual([['b.csv', 4, 'ROW_TOO_SHORT']])
+  })
+})
