@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Kafka, logLevel } from 'kafkajs'
+import { ConfigResourceTypes, Kafka, logLevel, type Admin } from 'kafkajs'
 import { runJava, startJava, type JavaProcess } from './kafka/java.ts'
 
 export interface KafkaOptions {
@@ -38,7 +38,11 @@ export interface RealKafka {
   /** Of the TLS listener; empty without `tls`. */
   readonly tlsBrokers: readonly string[]
   createTopic(name: string, partitions?: number, settings?: Readonly<Record<string, string>>): Promise<void>
+  /** Changes settings of a topic, from now on. */
+  setTopic(name: string, settings: Readonly<Record<string, string>>): Promise<void>
   deleteTopic(name: string): Promise<void>
+  /** How many records stand in all partitions. */
+  recordCount(topic: string): Promise<number>
   /** Reads from the beginning of all partitions, until `maxMessages` or until nothing more comes. */
   consoleConsumer(options: ConsumeOptions): Promise<readonly ConsumedRecord[]>
   /** Kafka's own console producer; one record with a key. */
@@ -76,7 +80,8 @@ const clusterId = 'MkU3OEVBNTcwNTJENDM2Qg'
 type Ports = readonly [plain: number, controller: number, sasl: number, tls: number]
 
 async function serve(folder: string, properties: string, ports: Ports, options: KafkaOptions): Promise<RealKafka> {
-  const start = () => startJava('kafka.Kafka', [properties], { folder, ready: 'Kafka Server started', withinMs: startMs })
+  const start = () =>
+    startJava('kafka.Kafka', [properties], { folder, ready: 'Kafka Server started', withinMs: startMs })
   let broker: JavaProcess | undefined = await start()
   const kill = async () => {
     await broker?.end()
@@ -88,6 +93,8 @@ async function serve(folder: string, properties: string, ports: Ports, options: 
     saslBrokers: options.sasl === undefined ? [] : [`${host}:${String(ports[2])}`],
     tlsBrokers: options.tls === undefined ? [] : [`${host}:${String(ports[3])}`],
     createTopic: (name, partitions = 1, settings = {}) => createTopic(brokers, name, partitions, settings),
+    setTopic: (name, settings) => setTopic(brokers, name, settings),
+    recordCount: (topic) => recordCount(brokers, topic),
     deleteTopic: (name) => withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [name] })),
     consoleConsumer: (consume) => consoleConsumer(brokers, consume),
     consoleProducer: (topic, key, value) => consoleProducer(brokers, topic, key, value),
@@ -114,8 +121,7 @@ async function serverProperties(folder: string, ports: Ports, options: KafkaOpti
     'node.id': '1',
     'controller.quorum.voters': `1@${host}:${controller}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map':
-      'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL',
     listeners: [...listeners, `CONTROLLER://${host}:${controller}`].join(','),
     'advertised.listeners': listeners.join(','),
     'log.dirs': join(folder, 'data'),
@@ -182,14 +188,22 @@ async function createTopic(
   await withAdmin(brokers, (admin) => admin.createTopics({ topics, waitForLeaders: true }))
 }
 
-async function withAdmin(
-  brokers: readonly string[],
-  task: (admin: ReturnType<Kafka['admin']>) => Promise<unknown>,
-): Promise<void> {
+async function setTopic(brokers: readonly string[], name: string, settings: Readonly<Record<string, string>>) {
+  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+  const resources = [{ type: ConfigResourceTypes.TOPIC, name, configEntries }]
+  await withAdmin(brokers, (admin) => admin.alterConfigs({ validateOnly: false, resources }))
+}
+
+async function recordCount(brokers: readonly string[], topic: string): Promise<number> {
+  const partitions = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic))
+  return partitions.reduce((count, { low, high }) => count + Number(high) - Number(low), 0)
+}
+
+async function withAdmin<T>(brokers: readonly string[], task: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   try {
-    await task(admin)
+    return await task(admin)
   } finally {
     await admin.disconnect()
   }
@@ -199,7 +213,10 @@ async function consoleConsumer(
   brokers: readonly string[],
   { topic, maxMessages, timeoutMs = 10_000 }: ConsumeOptions,
 ): Promise<readonly ConsumedRecord[]> {
-  const printed = ['partition', 'offset', 'headers', 'key', 'value'].flatMap((what) => ['--property', `print.${what}=true`])
+  const printed = ['partition', 'offset', 'headers', 'key', 'value'].flatMap((what) => [
+    '--property',
+    `print.${what}=true`,
+  ])
   const limits = ['--max-messages', String(maxMessages), '--timeout-ms', String(timeoutMs)]
   const output = await runJava('org.apache.kafka.tools.consumer.ConsoleConsumer', [
     ...['--bootstrap-server', brokers.join(','), '--topic', topic, '--from-beginning', ...limits, ...printed],

@@ -42,7 +42,8 @@ export async function runJava(main: string, args: readonly string[], input = '')
   })
   forget()
   // The console consumer exits with 1 when it runs into its time limit, which is no fault.
-  if (code !== 0 && !err.includes('TimeoutException')) throw new Error(`${main} ended with ${String(code)}: ${tail(err + out)}`)
+  if (code !== 0 && !err.includes('TimeoutException'))
+    throw new Error(`${main} ended with ${String(code)}: ${tail(err + out)}`)
   return out
 }
 

@@ -1,0 +1,68 @@
+import { CountersignError, messageOf } from '../errors.ts'
+
+/** Where a lane delivers, as far as a person needs it to understand a fault. Never the password. */
+export interface KafkaDestination {
+  readonly brokers: readonly string[]
+  readonly topic: string
+  /** `SCRAM-SHA-512 as audit`, or undefined without a login. */
+  readonly login?: string | undefined
+}
+
+/**
+ * Says what the Kafka client threw: what happened, where, and what to do about it. All of them are retryable: a broker
+ * comes back, a topic or a user is made, and the records wait in the spool until then.
+ */
+export function explainKafkaFault(thrown: unknown, destination: KafkaDestination): CountersignError {
+  if (thrown instanceof CountersignError) return thrown
+  const cause = deepestCause(thrown)
+  const message = `Kafka took no batch: ${describe(cause, destination)}`
+  return new CountersignError('KAFKA_UNAVAILABLE', message, { cause: thrown, retryable: true })
+}
+
+interface ClientFault {
+  readonly name?: unknown
+  readonly type?: unknown
+  readonly code?: unknown
+  readonly cause?: unknown
+}
+
+const protocolFaults: Readonly<Record<string, (destination: KafkaDestination) => string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: ({ topic }) =>
+    `there is no topic ${topic}: create the topic ${topic} with replication factor 3 and min.insync.replicas=2 (docs/kafka.md)`,
+  INVALID_TOPIC_EXCEPTION: ({ topic }) => `${topic} cannot be the name of a topic`,
+  TOPIC_AUTHORIZATION_FAILED: ({ topic, login }) =>
+    `${login ?? 'this client'} may not write to the topic ${topic}: allow DESCRIBE and WRITE on it`,
+  CLUSTER_AUTHORIZATION_FAILED: ({ login }) =>
+    `${login ?? 'this client'} may not use an idempotent producer: allow IDEMPOTENT_WRITE on the cluster`,
+  MESSAGE_TOO_LARGE: ({ topic }) =>
+    `the topic ${topic} takes smaller batches than are sent: set its max.message.bytes to 1048588 or more`,
+  NOT_ENOUGH_REPLICAS: ({ topic }) => `fewer replicas of ${topic} are in sync than its min.insync.replicas asks for`,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND: ({ topic }) =>
+    `fewer replicas of ${topic} are in sync than its min.insync.replicas asks for`,
+}
+
+function describe(fault: unknown, destination: KafkaDestination): string {
+  const { name, type } = asClientFault(fault)
+  const known = typeof type === 'string' && Object.hasOwn(protocolFaults, type) ? protocolFaults[type] : undefined
+  if (known !== undefined) return known(destination)
+  if (name === 'KafkaJSSASLAuthenticationError') {
+    const login = destination.login === undefined ? '' : ` (${destination.login})`
+    return `the login was refused${login}: ${messageOf(fault)}`
+  }
+  return `${messageOf(fault)} (brokers ${destination.brokers.join(', ')}, topic ${destination.topic})`
+}
+
+/** The client wraps what happened into what it tried; the innermost one says what happened. */
+function deepestCause(thrown: unknown): unknown {
+  let fault = thrown
+  for (let depth = 0; depth < 8; depth++) {
+    const { cause } = asClientFault(fault)
+    if (!(cause instanceof Error)) return fault
+    fault = cause
+  }
+  return fault
+}
+
+function asClientFault(thrown: unknown): ClientFault {
+  return typeof thrown === 'object' && thrown !== null ? thrown : {}
+}
