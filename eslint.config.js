@@ -26,6 +26,9 @@ export default defineConfig(
       '@typescript-eslint/consistent-indexed-object-style': 'off',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      // What keeps a promise of an interface may have nothing to wait for.
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/no-unnecessary-type-arguments': 'off',
       // It asks for `!`, which another rule forbids.
       '@typescript-eslint/non-nullable-type-assertion-style': 'off',
       'import-x/no-cycle': 'error',

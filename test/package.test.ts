@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 
 const root = resolve(import.meta.dirname, '..')
 const temp = mkdtempSync(join(tmpdir(), 'countersign-package-'))
@@ -16,7 +16,10 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
 }
-const slowMs = 180_000
+const started: ChildProcess[] = []
+
+// npm and a server under way on a busy machine.
+jest.setTimeout(180_000)
 
 interface Packed {
   readonly filename: string
@@ -29,9 +32,12 @@ beforeAll(() => {
   packed = pack(copyOfTree())
   mkdirSync(user)
   run('npm', ['install', '--ignore-scripts', '--no-fund', '--no-audit', join(temp, packed.filename)])
-}, slowMs)
+})
 
-afterAll(() => rmSync(temp, { recursive: true, force: true }))
+afterAll(() => {
+  for (const child of started) child.kill('SIGKILL')
+  rmSync(temp, { recursive: true, force: true })
+})
 
 describe('the package', () => {
   test('pins every dependency to one version', () => {
@@ -66,23 +72,14 @@ describe('the package', () => {
     run('npx', ['countersign', 'policy', 'check', policy])
   })
 
-  test(
-    'serves: becomes ready, and stops on SIGTERM',
-    async () => {
-      const admin = `127.0.0.1:${await freePort()}`
-      const server = serve(['--listen', `127.0.0.1:${await freePort()}`, '--admin', admin])
-      const output = collect(server)
-      try {
-        await ready(admin, server, output)
-        server.kill('SIGTERM')
-        expect(await ended(server)).toEqual({ code: 0, signal: null })
-        expect(existsSync(join(user, 'data/archive'))).toBe(true)
-      } finally {
-        server.kill('SIGKILL')
-      }
-    },
-    slowMs,
-  )
+  test('serves: becomes ready, and stops on SIGTERM', async () => {
+    const admin = `127.0.0.1:${await freePort()}`
+    const server = serve(['--listen', `127.0.0.1:${await freePort()}`, '--admin', admin])
+    await ready(admin, server, collect(server))
+    server.kill('SIGTERM')
+    expect(await ended(server)).toEqual({ code: 0, signal: null })
+    expect(existsSync(join(user, 'data/archive'))).toBe(true)
+  })
 })
 
 /** A copy to build in, so that the dist/ of the tree stays as it is. */
@@ -115,11 +112,13 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 }
 
 function serve(args: readonly string[]): ChildProcess {
-  return spawn('node_modules/.bin/countersign', ['serve', '--policy', policy, '--data', 'data', ...args], {
+  const server = spawn('node_modules/.bin/countersign', ['serve', '--policy', policy, '--data', 'data', ...args], {
     cwd: user,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: cleanEnvironment(),
   })
+  started.push(server)
+  return server
 }
 
 function collect(child: ChildProcess): string[] {
