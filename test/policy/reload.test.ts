@@ -110,7 +110,7 @@ describe('a policy folder that is followed', () => {
   test('reports a bad version once while it stands there, and again when it comes back', async () => {
     writeFiles(folder, good)
     const statuses: PolicyStatus[] = []
-    await start({ onChange: (status) => statuses.push(status) })
+    await start({ onChange: (status) => void statuses.push(status) })
     for (const csv of ['bad', good['policy.csv'], 'bad']) {
       writeFiles(folder, { 'policy.csv': csv })
       await reload?.check()
@@ -196,7 +196,8 @@ test('200 swaps of a ConfigMap under load give only decisions of one whole versi
   let version = 0
   let swapping = true
   const decide = async () => {
-    for (; swapping; await new Promise(setImmediate)) {
+    while (swapping) {
+      await new Promise((resolve) => setImmediate(resolve))
       const evaluation = inForce.rules?.evaluate(request)
       const role = evaluation?.roles[0] ?? ''
       expect(evaluation).toMatchObject({ effect: 'allow', rule: { text: `p, ${role}, /a, GET` } })
@@ -213,7 +214,7 @@ test('200 swaps of a ConfigMap under load give only decisions of one whole versi
     // As the kubelet does, also while somebody is still reading there.
     rmSync(join(folder, `..v${String(version - 1)}`), { recursive: true })
     if (version % 4 === 0) await reload?.check()
-    else await new Promise(setImmediate)
+    else await new Promise((resolve) => setImmediate(resolve))
   }
   await reload?.check()
   swapping = false

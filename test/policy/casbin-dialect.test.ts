@@ -1,0 +1,107 @@
+import { Helper, newModelFromString } from 'casbin'
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { parseRules } from '../../src/policy/parse-rules.ts'
+import { build, modelText } from './policies.ts'
+
+const model = modelText({ g: 'g = _, _\ng2 = _, _' })
+
+/** What Casbin's own file reading makes of one line: type and values, or undefined where it passes over it. */
+function casbinReads(line: string): string[] | undefined {
+  const fresh = newModelFromString(model)
+  Helper.loadPolicyLine(line, fresh)
+  for (const section of ['p', 'g']) {
+    for (const [type, { policy }] of fresh.model.get(section) ?? []) {
+      if (policy[0] !== undefined) return [type, ...policy[0]]
+    }
+  }
+  return undefined
+}
+
+const piece = fc.constantFrom(
+  'p',
+  'g',
+  'g2',
+  'alice',
+  '/a',
+  ',',
+  ', ',
+  ' ,',
+  '(',
+  ')',
+  '(a,b)',
+  '"x, y"',
+  '"',
+  ' ',
+  '\t',
+  '#',
+  '{id}',
+  '*',
+  'é',
+  '😀',
+  '',
+)
+const line = fc
+  .tuple(fc.constantFrom('p, ', 'g,', 'g2 , ', '  p,', ''), fc.array(piece, { maxLength: 12 }))
+  .map(([start, pieces]) => start + pieces.join(''))
+
+describe('the policy files', () => {
+  test('are read as Casbin reads them, wherever they are accepted', () => {
+    fc.assert(
+      fc.property(line, (text) => {
+        const { rows, problems } = parseRules({ name: 'policy.csv', text, sha256: '' })
+        const [row] = rows
+        if (problems.length > 0 || row === undefined || !['p', 'g', 'g2'].includes(row.type)) return
+        expect([row.type, ...row.values]).toEqual(casbinReads(text))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('are refused where Casbin reads the model otherwise than it was checked', async () => {
+    // Casbin drops a definition that is continued into a comment at the end of the file.
+    const outcome = await build(`${modelText({ m: 'g(r.sub, p.sub) \\' })}# the end`, 'p, alice, /a, GET')
+    expect(outcome).toMatchObject({ ok: false, problems: [{ file: 'model.conf', line: null, code: 'CASBIN_REFUSED' }] })
+  })
+
+  test('can hold anything without a crash, and an accepted policy never allows without a rule', async () => {
+    const token = fc.constantFrom(
+      'r.sub',
+      'p.sub',
+      '==',
+      '&&',
+      '||',
+      '!',
+      '(',
+      ')',
+      'g(',
+      'keyMatch2(',
+      ',',
+      '"x"',
+      ' ',
+      'in',
+      '[',
+      ']',
+      '\\\n',
+      '#',
+      '=',
+      '.',
+      "'",
+      '1',
+      '?',
+      ':',
+    )
+    const matcher = fc.array(token, { maxLength: 14 }).map((tokens) => tokens.join(' '))
+    const csv = fc.array(line, { maxLength: 4 }).map((lines) => lines.join('\n'))
+    await fc.assert(
+      fc.asyncProperty(matcher, csv, async (m, text) => {
+        const outcome = await build(modelText({ m }), text)
+        expect(outcome.ok || outcome.problems.length > 0).toBe(true)
+        if (!outcome.ok) return
+        const evaluation = outcome.ruleSet.evaluate({ sub: 'x', act: 'x' })
+        if (evaluation.effect === 'allow') expect(evaluation.rule.text).toMatch(/^p/)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
