@@ -1,4 +1,5 @@
 import Table from 'cli-table3'
+import { CommanderError } from 'commander'
 import type { ParsedRecord } from '../audit/chain.ts'
 import { AccessJoin, type AccessRow, type Row } from '../readers/accesses.ts'
 import { shortPrincipal } from '../readers/principal-name.ts'
@@ -38,6 +39,11 @@ export function commanderOutput(io: Io): { writeOut: (text: string) => void; wri
       io.err(text.replace(/\n$/, ''))
     },
   }
+}
+
+/** For `exitOverride`: wrong usage ends with status 2, help and version with 0. */
+export function exitByUsage({ exitCode, code, message }: CommanderError): never {
+  throw new CommanderError(exitCode === 0 ? 0 : 2, code, message)
 }
 
 /** One column of a table: `shrinks` tells how it gives way where the terminal is narrow. */

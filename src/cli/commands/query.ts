@@ -3,7 +3,7 @@ import { CountersignError } from '../../errors.ts'
 import { parseFilter, recordTypes, type Filter, type FilterText } from '../../readers/filter.ts'
 import { query } from '../../readers/query.ts'
 import { openDataFolder, type DataFolder } from '../../readers/source.ts'
-import { commanderOutput, counted, TrailPrinter, type Io } from '../print.ts'
+import { commanderOutput, counted, exitByUsage, TrailPrinter, type Io } from '../print.ts'
 
 interface QueryOptions extends FilterText {
   readonly data: string
@@ -44,7 +44,7 @@ export function queryCommand(io: Io, now: () => Date = () => new Date()): Comman
   return command
     .allowExcessArguments(false)
     .configureOutput(commanderOutput(io))
-    .exitOverride()
+    .exitOverride(exitByUsage)
     .action(async (options: QueryOptions) => {
       const filter = parseFilter(options, now())
       if (!filter.ok) return command.error(`error: ${filter.problem}`, { exitCode: 2, code: 'countersign.usage' })

@@ -3,7 +3,7 @@ import { CountersignError } from '../../errors.ts'
 import { openDataFolder } from '../../readers/source.ts'
 import { verify, type Verification } from '../../readers/verify.ts'
 import type { BadPlace, VerifiedTrail } from '../../readers/verify-trail.ts'
-import { commanderOutput, counted, printTable, visible, wide, type Column, type Io } from '../print.ts'
+import { commanderOutput, counted, exitByUsage, printTable, visible, wide, type Column, type Io } from '../print.ts'
 
 interface VerifyOptions {
   readonly data: string
@@ -31,7 +31,7 @@ export function verifyCommand(io: Io): Command {
     .addHelpText('after', examples)
     .allowExcessArguments(false)
     .configureOutput(commanderOutput(io))
-    .exitOverride()
+    .exitOverride(exitByUsage)
     .action(async (options: VerifyOptions) => {
       const result = await verifyFolder(io, options.data)
       process.exitCode = result === undefined ? 2 : exitCodes[result.verdict]

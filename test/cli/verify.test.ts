@@ -1,0 +1,95 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { verifyCommand } from '../../src/cli/commands/verify.ts'
+import { asPrevious, decisions, idOf, makeTrail } from '../archive/trails.ts'
+import { TestData } from '../readers/data-folder.ts'
+import { runCommand, type Ran } from './run-command.ts'
+
+const trails = [1, 2].map((number) => `web-0-${idOf(number)}`) as [string, string]
+const first = makeTrail({ trail: trails[0] }, decisions(4))
+const second = makeTrail({ trail: trails[1], atMs: 60_000, previous: asPrevious(first) }, decisions(2))
+const file = `archive/2026-11-22/${trails[0]}.0000000000000001.ndjson`
+let data: TestData
+
+beforeEach(async () => {
+  data = new TestData()
+  await data.archive([...first, ...second])
+})
+
+afterEach(() => {
+  data[Symbol.dispose]()
+})
+
+function run(args: readonly string[] = [], columns?: number): Promise<Ran> {
+  return runCommand(verifyCommand, ['--data', data.dir, ...args], columns)
+}
+
+function alter(): void {
+  const path = join(data.dir, file)
+  writeFileSync(path, readFileSync(path, 'utf8').replace('"/orders/1"', '"/orders/2"'))
+}
+
+describe('verify', () => {
+  test('prints the trails and the verdict in words, status 0, when all is whole', async () => {
+    const { out, err, exitCode } = await run()
+    expect({ err, exitCode }).toEqual({ err: '', exitCode: 0 })
+    expect(out).toBe(
+      `
+TRAIL                                       RECORDS  FROM              TO                END
+${trails[0]}        5  2026-11-22 10:00  2026-11-22 10:00  named
+${trails[1]}        3  2026-11-22 10:01  2026-11-22 10:01  open
+
+Note: ${trails[1]}: end not proven: it is still being written, or nothing says what its last record was
+Whole: 8 records in 2 trails; every hash, sequence and link holds.
+`.trimStart(),
+    )
+  })
+
+  test('names file and line of the first bad place, status 1', async () => {
+    alter()
+    const { out, exitCode } = await run()
+    expect(exitCode).toBe(1)
+    expect(out).toContain(
+      `BROKEN: trail ${trails[0]}, sequence 3, at ${file}:3: the bytes of the record do not have the hash that it carries`,
+    )
+  })
+
+  test('prints one JSON object with --json', async () => {
+    alter()
+    const { out, exitCode } = await run(['--json'])
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({
+      verdict: 'broken',
+      first: { trail: trails[0], sequence: 3, file, line: 3 },
+      totals: { trails: 2, segments: 2 },
+    })
+  })
+
+  test('keeps its table within 80 columns', async () => {
+    const { out } = await run([], 80)
+    for (const line of out.split('\n').slice(0, 3)) expect(line.length).toBeLessThanOrEqual(80)
+  })
+
+  test('writes nothing', async () => {
+    const before = readdirSync(data.dir, { recursive: true }).sort()
+    await run()
+    expect(readdirSync(data.dir, { recursive: true }).sort()).toEqual(before)
+    expect(existsSync(join(data.dir, 'spool'))).toBe(false)
+  })
+
+  test('is neither whole nor broken, status 2, where there is nothing', async () => {
+    using empty = new TestData()
+    const { out, exitCode } = await runCommand(verifyCommand, ['--data', empty.dir])
+    expect({ out, exitCode }).toEqual({
+      out: 'Nothing to verify: the data folder holds no record.\n',
+      exitCode: 2,
+    })
+  })
+
+  test('says what to do, status 2, where there is no data folder', async () => {
+    const { err, exitCode } = await runCommand(verifyCommand, ['--data', join(data.dir, 'nowhere')])
+    expect(exitCode).toBe(2)
+    expect(err).toContain('nowhere does not exist. Give --data the folder')
+  })
+})
