@@ -27,6 +27,7 @@ export class KafkaConnections {
     if (this.#closed) throw new Error('the producer was discarded')
     const socket = isWanted(ssl) ? openTls(host, port, ssl, onConnect) : connect({ host, port }, onConnect)
     socket.setKeepAlive(true, keepAliveMs).setNoDelay(true)
+    guardReading(socket)
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
     return socket
@@ -37,6 +38,24 @@ export class KafkaConnections {
     // With an error, because the client hears of nothing else.
     for (const socket of this.#open) socket.destroy(new Error('the producer was discarded'))
   }
+}
+
+/**
+ * The client throws where it reads, for example when the other side is no Kafka. Nobody could catch that, and it would
+ * end the process: it ends the connection instead.
+ */
+function guardReading(socket: Socket): void {
+  const on = socket.on.bind(socket) as (event: string, listener: (...args: unknown[]) => void) => Socket
+  socket.on = ((event: string, listener: (...args: unknown[]) => void) => {
+    if (event !== 'data') return on(event, listener)
+    return on(event, (...args) => {
+      try {
+        listener(...args)
+      } catch (cause) {
+        socket.destroy(new Error('the other side does not speak the Kafka protocol', { cause }))
+      }
+    })
+  }) as Socket['on']
 }
 
 function isWanted(ssl: SocketRequest['ssl']): ssl is ConnectionOptions | true {
