@@ -133,7 +133,7 @@ class SegmentWriter implements ArchiveWriter {
 }
 
 function fits(tail: Tail, day: string, sequence: number, room: number): tail is SegmentEnd {
-  return tail.segment !== undefined && tail.segment.day === day && sequence === tail.last + 1 && tail.bytes <= room
+  return 'bytes' in tail && tail.segment.day === day && sequence === tail.last + 1 && tail.bytes <= room
 }
 
 function* runsOfOneTrail(records: readonly ArchiveRecord[]): Generator<readonly ArchiveRecord[]> {

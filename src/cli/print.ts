@@ -157,10 +157,8 @@ export class TrailPrinter {
     this.#flush()
     const effects = [...this.#effects].sort().map(([effect, count]) => `${String(count)} ${effect}`)
     const accesses = sum([...this.#effects.values()])
-    this.#out(
-      `${counted(this.#records, 'record')}, ${counted(accesses, 'access', 'accesses')}` +
-        `${effects.length === 0 ? '' : ` (${effects.join(', ')})`}`,
-    )
+    const parts = effects.length === 0 ? '' : ` (${effects.join(', ')})`
+    this.#out(`${counted(this.#records, 'record')}, ${counted(accesses, 'access', 'accesses')}${parts}`)
   }
 
   #take(rows: readonly Row[]): void {

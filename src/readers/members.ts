@@ -24,7 +24,7 @@ function valueAt(record: ParsedRecord, path: readonly string[]): unknown {
 
 /** The short name of a record's type: `decision` of `io.countersign.decision.v1`. */
 export function kindOf(record: ParsedRecord): string {
-  return String(record.type).split('.').at(-2) ?? ''
+  return record.type.split('.').at(-2) ?? ''
 }
 
 /** What `opened` says, where this record is one. */

@@ -19,7 +19,7 @@ export async function runCommand(make: (io: Io) => Command, args: readonly strin
   process.exitCode = 0
   try {
     await make(io).parseAsync(args, { from: 'user' })
-    return { ...printed, exitCode: Number(process.exitCode) }
+    return { ...printed, exitCode: process.exitCode }
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown
     return { ...printed, exitCode: thrown.exitCode }

@@ -89,7 +89,13 @@ async function printLines(io: Io, found: Found, limit = Infinity): Promise<void>
 }
 
 async function printRows(io: Io, found: Found, limit?: number): Promise<void> {
-  const printer = new TrailPrinter(io.out, io.columns, limit)
+  const printer = new TrailPrinter(
+    (text) => {
+      io.out(text)
+    },
+    io.columns,
+    limit,
+  )
   for await (const { record } of found) {
     if (!printer.add(record)) break
   }
