@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { parse as parseYaml } from 'yaml'
 import { writeCheckResponse } from '../src/check/write-response.ts'
 import type { AccessRequest } from '../src/decision/access-request.ts'
+import { run } from '../src/cli/run.ts'
 import { describeSettings, readSettings, type RawSettings } from '../src/config.ts'
 import { reasons, type Decision, type DenyReason } from '../src/decision/decision.ts'
 import { errorCodes } from '../src/errors.ts'
@@ -14,8 +14,7 @@ import { metricTable } from '../src/telemetry/metrics.ts'
 import { codeIn, section, tableRows, type Row } from './markdown.ts'
 
 const root = resolve(import.meta.dirname, '..')
-/** What the command line says of each command: it is asked once. */
-const helps = new Map<string, string>()
+const [, ...helps] = await readHelps([])
 
 /** A list in the code, and the page whose tables name each of its members, in backticks, in the first column. */
 interface Pair {
@@ -56,22 +55,17 @@ describe.each(pairs)('$page', ({ what, code, page, heading }) => {
 })
 
 describe('docs/cli.md', () => {
-  const commands = commandsOf([])
-
   test('has a heading for each command, and a command for each heading', () => {
     const headings = [...readFileSync(join(root, 'docs/cli.md'), 'utf8').matchAll(/^## (.+)$/gm)].map(
       ([, text]) => text,
     )
-    expect(headings).toEqual(commands.map((command) => command.join(' ')))
+    expect(headings).toEqual(helps.map(([command]) => command))
   })
 
-  test.each(commands.map((command) => [command.join(' '), command] as const))(
-    'lists the flags of %s',
-    (name, command) => {
-      const documented = tableRows(section(join(root, 'docs/cli.md'), name)).map(([flag = '']) => codeIn(flag)[0])
-      expect(documented.map((flag) => flag?.split(' ')[0])).toEqual(flagsOf(helpOf(command.slice(1))))
-    },
-  )
+  test.each(helps)('lists the flags of %s', (command, help) => {
+    const documented = tableRows(section(join(root, 'docs/cli.md'), command)).map(([flag = '']) => codeIn(flag)[0])
+    expect(documented.map((flag) => flag?.split(' ')[0])).toEqual(flagsOf(help))
+  })
 })
 
 describe('docs/settings.md says', () => {
@@ -112,11 +106,13 @@ test('docs/reasons.md says the status that each reason answers', () => {
   expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(answered))
 })
 
-/** Every command below `path` that does something, as the help of the command line names them. */
-function commandsOf(path: readonly string[]): readonly string[][] {
-  const listed = helpOf(path).split('\nCommands:\n')[1] ?? ''
-  const names = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
-  return names.flatMap((name) => [['countersign', ...path, name], ...commandsOf([...path, name])])
+/** The help of every command below `path` that the help itself lists, by the command's whole name. */
+async function readHelps(path: readonly string[]): Promise<readonly (readonly [command: string, help: string])[]> {
+  const help = await helpOf(path)
+  const listed = [...(help.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name)
+  const found: (readonly [string, string])[] = [[['countersign', ...path].join(' '), help]]
+  for (const name of listed.filter((command) => command !== 'help')) found.push(...(await readHelps([...path, name])))
+  return found
 }
 
 function flagsOf(help: string): readonly string[] {
@@ -124,13 +120,12 @@ function flagsOf(help: string): readonly string[] {
   return flags.filter((flag) => flag !== '--help' && flag !== '--version')
 }
 
-function helpOf(path: readonly string[]): string {
-  const known = helps.get(path.join(' '))
-  if (known !== undefined) return known
-  const args = [join(root, 'src/cli/main.ts'), ...path, '--help']
-  const help = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' })
-  helps.set(path.join(' '), help)
-  return help
+async function helpOf(path: readonly string[]): Promise<string> {
+  const written: string[] = []
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => written.push(String(text)) > 0)
+  await run(['node', 'countersign', ...path, '--help'], '0.0.0')
+  spy.mockRestore()
+  return written.join('')
 }
 
 function memberOf(settings: object, name: string): unknown {
