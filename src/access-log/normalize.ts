@@ -1,6 +1,6 @@
 import { type AccessData, type AccessFacts, accessEvent, type AuditEvent, type EnvoyData } from '../audit/event.ts'
 import type { Context } from '../decision/access-request.ts'
-import { httpAction, isGrpcContent, resourceOf, splitTarget } from '../decision/http.ts'
+import { httpAction, isGrpcContent, resourceOf, splitTarget, timeOf } from '../decision/http.ts'
 import { parseTraceparent } from '../decision/trace.ts'
 import { identifyPeer } from '../identity/principal.ts'
 import type { TrustDomain } from '../identity/trust-domain.ts'
@@ -66,7 +66,7 @@ function commonFacts(
   const address = addressOf(common.downstream_direct_remote_address ?? common.downstream_remote_address, 'host')
   return {
     id: parts.newId(),
-    time: startOf(common) ?? parts.now(),
+    time: timeOf(common.start_time) ?? parts.now(),
     peer: identifyPeer(peer, parts.trustDomains),
     ...(address === undefined ? {} : { address }),
   }
@@ -147,11 +147,4 @@ function localPort(common: AccessLogCommon__Output): number | undefined {
 /** The first URI SAN, which is what Envoy takes for the principal of a Check. */
 function firstUri(certificate: Certificate | undefined): string {
   return certificate?.subject_alt_name?.find(({ uri }) => uri !== undefined)?.uri ?? ''
-}
-
-function startOf(common: AccessLogCommon__Output): Date | undefined {
-  const { seconds, nanos } = common.start_time ?? {}
-  if (seconds === undefined) return undefined
-  const time = new Date(seconds * 1000 + (nanos ?? 0) / 1e6)
-  return Number.isNaN(time.getTime()) ? undefined : time
 }

@@ -1,5 +1,5 @@
 import type { AccessRequest, Action, Context, Refusal, Resource } from '../decision/access-request.ts'
-import { httpAction, isGrpcContent, resourceOf, splitTarget } from '../decision/http.ts'
+import { httpAction, isGrpcContent, resourceOf, splitTarget, timeOf } from '../decision/http.ts'
 import { parseTraceparent } from '../decision/trace.ts'
 import { identifyPeer } from '../identity/principal.ts'
 import type { TrustDomain } from '../identity/trust-domain.ts'
@@ -42,7 +42,7 @@ export function readCheckRequest(call: CheckCall, reading: Reading): AccessReque
   const refusal = call.message === undefined ? undecodable : refusalOf(attributes, action, resource, reading)
   const address = socketOf(attributes.source?.address)?.address
   return {
-    time: readTime(attributes) ?? reading.now(),
+    time: timeOf(attributes.request?.time) ?? reading.now(),
     subject: {
       peer: identifyPeer(attributes.source?.principal ?? '', reading.trustDomains),
       ...(address === undefined ? {} : { address }),
@@ -110,13 +110,6 @@ function readContext(headers: Headers): Context {
     ...(userAgent === undefined ? {} : { userAgent }),
     ...parseTraceparent(headers.get('traceparent')),
   }
-}
-
-function readTime(attributes: AttributeContext): Date | undefined {
-  const { seconds, nanos } = attributes.request?.time ?? {}
-  if (seconds === undefined) return undefined
-  const time = new Date(seconds * 1000 + (nanos ?? 0) / 1e6)
-  return Number.isNaN(time.getTime()) ? undefined : time
 }
 
 function socketOf(address: Address__Output | undefined): Address__Output['socket_address'] {

@@ -43,3 +43,16 @@ export function resourceOf(principal: string, authority: string, target: string,
 function hostName(authority: string): string {
   return authority.toLowerCase().replace(/:\d+$/, '')
 }
+
+/** A protobuf Timestamp as a date; undefined where it is absent, or outside of the years 0001 to 9999 that it may have. */
+export function timeOf(
+  timestamp: { readonly seconds?: number; readonly nanos?: number } | undefined,
+): Date | undefined {
+  const { seconds, nanos = 0 } = timestamp ?? {}
+  if (seconds === undefined || !(seconds >= firstSecond && seconds <= lastSecond)) return undefined
+  const time = new Date(seconds * 1000 + Math.trunc(nanos / 1e6))
+  return time.getUTCFullYear() > 9999 || Number.isNaN(time.getTime()) ? undefined : time
+}
+
+const firstSecond = Date.parse('0001-01-01T00:00:00Z') / 1000
+const lastSecond = Date.parse('9999-12-31T23:59:59Z') / 1000

@@ -22,7 +22,10 @@ export function start(
   const chunks: string[] = []
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => chunks.push(text))
-  const exited = exitOf(child)
+  // However this process ends, nothing that it started goes on.
+  const end = (): void => void child.kill('SIGKILL')
+  process.once('exit', end)
+  const exited = exitOf(child).finally(() => process.off('exit', end))
   return {
     pid: child.pid ?? 0,
     output: () => chunks.join(''),

@@ -23,6 +23,8 @@ export interface SidecarOptions {
   readonly folder: string
   readonly countersignPort: number
   readonly upstream: { readonly http: number; readonly grpc: number; readonly tcp: number }
+  /** How long Envoy waits for an answer; what the file says where it is left out. */
+  readonly authorizationTimeout?: string
 }
 
 export interface Sidecar {
@@ -81,6 +83,8 @@ function sidecarConfig(options: SidecarOptions, ports: SidecarPorts): Bootstrap 
   edge.name = 'edge'
   for (const chain of edge.filter_chains) chain.transport_socket.typed_config.require_client_certificate = false
   listeners.push(edge)
+  const { authorizationTimeout } = options
+  if (authorizationTimeout !== undefined) setTimeouts(listeners, authorizationTimeout)
   setPort(http, ports.http)
   setPort(edge, ports.edge)
   setPort(find(listeners, 'tcp'), ports.tcp)
@@ -89,6 +93,13 @@ function sidecarConfig(options: SidecarOptions, ports: SidecarPorts): Bootstrap 
   setPort(endpointOf(find(clusters, 'orders-grpc')), options.upstream.grpc)
   setPort(endpointOf(find(clusters, 'orders-tcp')), options.upstream.tcp)
   return bootstrap
+}
+
+/** `timeout` stands beside `envoy_grpc` in the filters that ask, and nowhere else. */
+function setTimeouts(part: unknown, timeout: string): void {
+  if (part === null || typeof part !== 'object') return
+  if ('envoy_grpc' in part && 'timeout' in part) part.timeout = timeout
+  for (const below of Object.values(part)) setTimeouts(below, timeout)
 }
 
 function find<Named extends { name: string }>(all: readonly Named[], name: string): Named {
