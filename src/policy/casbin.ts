@@ -80,7 +80,6 @@ class PolicyEnforcer extends Enforcer {
   #setFunctions(source: EnforcerSource): void {
     // addFunction() passes over a name that Casbin has already, so the map itself is filled.
     const functions = this.fm.getFunctions() as Map<string, unknown>
-    functions.clear()
     for (const [name, implementation] of Object.entries(source.functions)) functions.set(name, implementation)
     for (const [name, graph] of source.roles) {
       functions.set(name, (...values: readonly unknown[]) => source.hasRole(graph, values))

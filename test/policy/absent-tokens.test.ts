@@ -53,6 +53,13 @@ describe('an absent token', () => {
     expect(rules.evaluate({ sub: 'alice' }).effect).toBe('deny')
   })
 
+  test.each(['keyGet(r.obj, p.sub) == ""', 'keyGet2(r.obj, p.sub, "id") == ""', 'keyGet(r.obj, p.sub) == 0'])(
+    'is also what a function gives that finds nothing: %s',
+    async (matcher) => {
+      expect(await effect(matcher, 'p, /b/*, -', { obj: '/a' })).toBe('deny')
+    },
+  )
+
   test('may be given as an empty text', async () => {
     expect(await effect('g(r.user, p.sub) || r.user == p.user', anyRule, { user: '' })).toBe('deny')
   })
@@ -83,6 +90,13 @@ describe('a policy', () => {
       )
     },
   )
+
+  test('names the first of several equal lines, also where the last rule that allows is named', async () => {
+    const effects = 'some(where (p.eft == allow)) && !some(where (p.eft == deny))'
+    const model = modelText({ p: 'sub, obj, act, eft', e: effects })
+    const rules = await ruleSet(model, 'p, alice, /a, GET, allow\np, alice, /a, GET, allow')
+    expect(rules.evaluate({ sub: 'alice', obj: '/a', act: 'GET' })).toMatchObject({ rule: { line: 1 } })
+  })
 
   test('names the first of several equal lines', async () => {
     const csv = 'p, bob, /a, GET\np, alice, /a, GET\np, alice , "/a", GET'

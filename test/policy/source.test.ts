@@ -47,6 +47,17 @@ describe('a policy folder', () => {
     expect(snapshot?.atomic).toBe(true)
   })
 
+  test('of a ConfigMap is read again where it is swapped, and its old files removed, while they are read', async () => {
+    swapConfigMap(folder, 0, files)
+    for (let version = 1; version <= 40; version += 1) {
+      const reading = readSource(folder)
+      for (let turn = 0; turn < version; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      swapConfigMap(folder, version, { ...files, 'a.csv': `# ${String(version)}` })
+      rmSync(join(folder, `..v${String(version - 1)}`), { recursive: true })
+      expect((await reading).problems).toEqual([])
+    }
+  })
+
   test('that does not exist is a problem', async () => {
     rmSync(folder, { recursive: true })
     expect(await problems()).toEqual([[folder, null, 'FOLDER_UNREADABLE']])
