@@ -141,7 +141,7 @@ function clientConfig(
 }
 
 function toSasl({ mechanism, username, password }: KafkaLogin): SASLOptions {
-  return { mechanism, username, password } as SASLOptions
+  return { mechanism, username, password }
 }
 
 function readTls({ ca, certificate, key }: KafkaTlsFiles): SecureContextOptions {

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ConfigResourceTypes, Kafka, logLevel, type Admin } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Kafka, logLevel, type Admin } from 'kafkajs'
 import { runJava, startJava, type JavaProcess } from './kafka/java.ts'
 
 export interface KafkaOptions {
@@ -38,18 +39,16 @@ export interface RealKafka {
   /** Of the TLS listener; empty without `tls`. */
   readonly tlsBrokers: readonly string[]
   createTopic(name: string, partitions?: number, settings?: Readonly<Record<string, string>>): Promise<void>
-  /** Changes settings of a topic, from now on. */
-  setTopic(name: string, settings: Readonly<Record<string, string>>): Promise<void>
   deleteTopic(name: string): Promise<void>
   /** How many records stand in all partitions. */
   recordCount(topic: string): Promise<number>
   /** Reads from the beginning of all partitions, until `maxMessages` or until nothing more comes. */
   consoleConsumer(options: ConsumeOptions): Promise<readonly ConsumedRecord[]>
-  /** Kafka's own console producer; one record with a key. */
-  consoleProducer(topic: string, key: string, value: string): Promise<void>
+  /** Writes records, each a key and a value, with Kafka's own console producer. */
+  consoleProducer(topic: string, records: readonly (readonly [key: string, value: string])[]): Promise<void>
   /** Ends the broker at once (kill -9) and keeps its data. */
   kill(): Promise<void>
-  /** Starts it again on the same ports with the same data. */
+  /** Starts it again on the same ports with the same data. For a moment more, it may refuse what it is asked. */
   restart(): Promise<void>
   /** The last lines that the broker logged. */
   logTail(): Promise<string>
@@ -93,11 +92,10 @@ async function serve(folder: string, properties: string, ports: Ports, options: 
     saslBrokers: options.sasl === undefined ? [] : [`${host}:${String(ports[2])}`],
     tlsBrokers: options.tls === undefined ? [] : [`${host}:${String(ports[3])}`],
     createTopic: (name, partitions = 1, settings = {}) => createTopic(brokers, name, partitions, settings),
-    setTopic: (name, settings) => setTopic(brokers, name, settings),
     recordCount: (topic) => recordCount(brokers, topic),
     deleteTopic: (name) => withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [name] })),
     consoleConsumer: (consume) => consoleConsumer(brokers, consume),
-    consoleProducer: (topic, key, value) => consoleProducer(brokers, topic, key, value),
+    consoleProducer: (topic, records) => consoleProducer(brokers, topic, records),
     kill,
     restart: async () => {
       await kill()
@@ -185,13 +183,18 @@ async function createTopic(
 ): Promise<void> {
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
   const topics = [{ topic, numPartitions, replicationFactor: 1, configEntries }]
-  await withAdmin(brokers, (admin) => admin.createTopics({ topics, waitForLeaders: true }))
+  await withAdmin(brokers, async (admin) => {
+    await admin.createTopics({ topics, waitForLeaders: true })
+    // A leader is named a moment before it serves.
+    for (let tried = 1; !(await answers(admin.fetchTopicOffsets(topic))) && tried < 50; tried++) await sleep(100)
+  })
 }
 
-async function setTopic(brokers: readonly string[], name: string, settings: Readonly<Record<string, string>>) {
-  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
-  const resources = [{ type: ConfigResourceTypes.TOPIC, name, configEntries }]
-  await withAdmin(brokers, (admin) => admin.alterConfigs({ validateOnly: false, resources }))
+function answers(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
 }
 
 async function recordCount(brokers: readonly string[], topic: string): Promise<number> {
@@ -228,7 +231,7 @@ async function consoleConsumer(
 }
 
 function readConsumed(line: string): ConsumedRecord {
-  const match = /^Partition:(\d+)\tOffset:(\d+)\t([^\t]*)\t([^\t]*)\t(.*)$/.exec(line)
+  const match = /^Partition:(\d+)\tOffset:(\d+)\t([^\t]*)\t([^\t]*)\t([^]*)$/.exec(line)
   if (match === null) throw new Error(`the console consumer printed a line of an unknown form: ${line}`)
   const [, partition, offset, headers = '', key = '', value = ''] = match
   return { partition: Number(partition), offset: Number(offset), headers: readHeaders(headers), key, value }
@@ -244,10 +247,18 @@ function readHeaders(text: string): Record<string, string> {
   )
 }
 
-async function consoleProducer(brokers: readonly string[], topic: string, key: string, value: string): Promise<void> {
+async function consoleProducer(
+  brokers: readonly string[],
+  topic: string,
+  records: readonly (readonly [string, string])[],
+): Promise<void> {
   const properties = ['--property', 'parse.key=true', '--property', 'key.separator=\t']
   const args = ['--bootstrap-server', brokers.join(','), '--topic', topic, ...properties]
-  await runJava('org.apache.kafka.tools.ConsoleProducer', args, `${key}\t${value}\n`)
+  await runJava(
+    'org.apache.kafka.tools.ConsoleProducer',
+    args,
+    records.map(([key, value]) => `${key}\t${value}\n`).join(''),
+  )
 }
 
 async function freePorts(count: 4): Promise<Ports> {

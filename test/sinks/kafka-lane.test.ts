@@ -171,7 +171,7 @@ test('a partition that lost its acknowledged end is reported as an error, and de
   await lane.deliver(makeRecords(3))
   expect(logged.filter(({ level }) => level === 'error')).toEqual([
     expect.objectContaining({
-      fields: expect.objectContaining({ acknowledgedEnd: '5', end: '0' }) as object,
+      fields: expect.objectContaining({ acknowledgedEnd: '5', end: '0' }),
     }),
   ])
   expect(kafka.lines).toEqual(lines(makeRecords(3)))

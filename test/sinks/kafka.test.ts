@@ -88,7 +88,7 @@ describe('files for TLS', () => {
     const refused = expect(sink.deliver(makeRecords(1))).rejects
     await refused.toMatchObject({
       code: 'TLS_INVALID',
-      message: expect.stringContaining(join(folder, 'ca.pem')) as string,
+      message: expect.stringContaining(join(folder, 'ca.pem')),
     })
     await sink.close()
   })
@@ -98,7 +98,7 @@ describe('files for TLS', () => {
     await writeFile(key, 'no key')
     const sink = makeSink({ tls: { key } })
     const refused = expect(sink.deliver(makeRecords(1))).rejects
-    await refused.toMatchObject({ code: 'TLS_INVALID', message: expect.stringContaining(key) as string })
+    await refused.toMatchObject({ code: 'TLS_INVALID', message: expect.stringContaining(key) })
     await sink.close()
   })
 })
