@@ -55,14 +55,20 @@ function openDatabase(path: string): DatabaseSync {
   makePrivate(path)
   const database = new DatabaseSync(path, { timeout: 5000 })
   try {
+    // A file that is not ours must not be changed in the least, not even its journal mode.
+    const isNew = isEmpty(database)
+    if (!isNew) checkVersion(database, path)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864')
-    if (pragma(database, 'user_version') === 0 && pragma(database, 'application_id') === 0) makeTables(database)
-    checkVersion(database, path)
+    if (isNew) makeTables(database)
     return database
   } catch (thrown) {
     database.close()
     throw thrown
   }
+}
+
+function isEmpty(database: DatabaseSync): boolean {
+  return database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'] === 0
 }
 
 function makeTables(database: DatabaseSync): void {

@@ -161,9 +161,14 @@ export class Spool implements AuditLog {
     replacement: Pending['replacement'],
     withinMs?: number,
   ): Promise<boolean> {
+    const encoded = encodedOrNot(event)
+    if (encoded === undefined) {
+      this.#miss(kind, 'DEADLINE', event.time)
+      return Promise.resolve(false)
+    }
     return new Promise((settle) => {
       const pending: Pending = {
-        event: encodeEvent(event),
+        event: encoded,
         kind,
         time: event.time,
         state: 'queued',
@@ -344,6 +349,15 @@ export class Spool implements AuditLog {
 
   #is(phase: Phase): boolean {
     return this.#phase === phase
+  }
+}
+
+/** An event that is no JSON is a fault of its maker; whoever waits for it must get an answer all the same. */
+function encodedOrNot(event: AuditEvent): EncodedEvent | undefined {
+  try {
+    return encodeEvent(event)
+  } catch {
+    return undefined
   }
 }
 

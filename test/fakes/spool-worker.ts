@@ -1,0 +1,78 @@
+import { CountersignError, type ErrorCode } from '../../src/errors.ts'
+import type { FromSpoolWorker, SpoolOpening, ToSpoolWorker } from '../../src/spool/protocol.ts'
+import type { SpoolWorker } from '../../src/spool/spool-worker.ts'
+import { SpoolStore } from '../../src/spool/store.ts'
+
+/** A worker that keeps a real spool, and whose disk stalls, fails or dies as the test says. */
+export interface FakeSpoolWorker {
+  readonly start: (opening: SpoolOpening) => SpoolWorker
+  /** From now on batches reach the disk, but nobody hears of it, until `release`. */
+  stall(): void
+  release(): void
+  /** The next batches fail, as the disk says, until `heal`. */
+  fail(code: ErrorCode, retryable: boolean): void
+  heal(): void
+  /** The thread ends by itself. */
+  die(): void
+  /** Sizes of the batches that reached the disk. */
+  readonly batches: number[]
+}
+
+export function fakeSpoolWorker(now: () => Date): FakeSpoolWorker {
+  let failure: CountersignError | undefined
+  let stalled = false
+  let held: (() => void)[] = []
+  const batches: number[] = []
+  let say: (message: FromSpoolWorker) => void = () => undefined
+  let exit: (error: Error | undefined) => void = () => undefined
+
+  const answer = (store: SpoolStore, message: ToSpoolWorker): FromSpoolWorker => {
+    if (failure !== undefined && message.kind !== 'close') {
+      const { code, message: text, retryable } = failure
+      return { kind: 'failed', code, message: text, retryable }
+    }
+    if (message.kind === 'append') {
+      store.append(message.events, message.cursors)
+      batches.push(message.events.length)
+    }
+    if (message.kind === 'seal') store.seal(message.closedId)
+    if (message.kind !== 'close') return { kind: 'committed', state: store.state() }
+    store.close()
+    return { kind: 'closed' }
+  }
+
+  return {
+    batches,
+    start: (opening) => {
+      const store = new SpoolStore(opening, now)
+      setImmediate(() => {
+        say({ kind: 'opened', state: store.state() })
+      })
+      return {
+        post: (message) => {
+          setImmediate(() => {
+            const reply = answer(store, message)
+            if (stalled)
+              held.push(() => {
+                say(reply)
+              })
+            else say(reply)
+          })
+        },
+        onMessage: (listener) => (say = listener),
+        onExit: (listener) => (exit = listener),
+      }
+    },
+    stall: () => (stalled = true),
+    release: () => {
+      stalled = false
+      for (const tell of held) tell()
+      held = []
+    },
+    fail: (code, retryable) => (failure = new CountersignError(code, `the disk says ${code}`, { retryable })),
+    heal: () => (failure = undefined),
+    die: () => {
+      exit(new Error('the thread is gone'))
+    },
+  }
+}

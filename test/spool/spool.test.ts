@@ -1,0 +1,263 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { rmSync } from 'node:fs'
+import { v7 as uuidv7 } from 'uuid'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import { Spool, type SpoolSettings } from '../../src/spool/spool.ts'
+import { type FakeSpoolWorker, fakeSpoolWorker } from '../fakes/spool-worker.ts'
+import { type Kept, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
+
+const strict: SpoolSettings = { mode: 'strict', deadlineMs: 60_000, maxBytes: 1e9 }
+
+let dir: string
+let disk: FakeSpoolWorker
+
+beforeEach(() => {
+  dir = newFolder()
+  disk = fakeSpoolWorker(() => new Date())
+})
+
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true })
+})
+
+function open(settings: Partial<SpoolSettings> = {}): Promise<Spool> {
+  const context = { newId: () => uuidv7(), now: () => new Date(), startWorker: disk.start }
+  return Spool.open(openingIn(dir), { ...strict, ...settings }, context)
+}
+
+async function close(spool: Spool): Promise<void> {
+  await spool.seal()
+  await spool.close()
+}
+
+function decisionsIn(records: readonly Kept[], id: string): Kept[] {
+  return records.filter(({ data }) => data.decisionId === id)
+}
+
+function gapsIn(records: readonly Kept[]): Kept['data'][] {
+  return records.map(({ data }) => data).filter((data) => data['change'] === 'gap' && data['of'] !== 'trail')
+}
+
+describe('append, strict', () => {
+  test('resolves true only when the record is on the disk', async () => {
+    const spool = await open()
+    disk.stall()
+    const { id, event, ifLate } = newDecision()
+    let answered = false
+    const appended = spool.append(event, { ifLate }).then((kept) => {
+      answered = true
+      return kept
+    })
+    await turns(20)
+    expect(answered).toBe(false)
+    disk.release()
+    expect(await appended).toBe(true)
+    expect(decisionsIn(keptIn(dir), id)).toHaveLength(1)
+    await close(spool)
+  })
+
+  test('puts what arrives together into one batch', async () => {
+    const spool = await open()
+    const before = disk.batches.length
+    await Promise.all(Array.from({ length: 100 }, () => spool.append(newDecision().event)))
+    expect(disk.batches.slice(before)).toEqual([100])
+    await close(spool)
+  })
+
+  test('withdraws a decision that still waits at its deadline: the only record says that it was denied', async () => {
+    const spool = await open()
+    disk.stall()
+    const first = newDecision()
+    const waiting = spool.append(first.event, { ifLate: first.ifLate })
+    await turns(5)
+    const { id, event, ifLate } = newDecision()
+    expect(await spool.append(event, { ifLate, withinMs: 5 })).toBe(false)
+    disk.release()
+    expect(await waiting).toBe(true)
+    await close(spool)
+    const records = decisionsIn(keptIn(dir), id)
+    expect(records.map(({ data }) => [data.effect, data.reason, data.supersedes])).toEqual([
+      ['deny', 'AUDIT_UNAVAILABLE', false],
+    ])
+    expect(records[0]?.id).toBe(id)
+  })
+
+  test('supersedes a decision that became durable after its deadline', async () => {
+    const spool = await open()
+    disk.stall()
+    const { id, event, ifLate } = newDecision()
+    const appended = spool.append(event, { ifLate, withinMs: 20 })
+    expect(await appended).toBe(false)
+    disk.release()
+    await close(spool)
+    const records = decisionsIn(keptIn(dir), id)
+    expect(records.map(({ data }) => [data.effect, data.reason, data.supersedes])).toEqual([
+      ['allow', 'ALLOWED_BY_RULE', false],
+      ['deny', 'AUDIT_UNAVAILABLE', true],
+    ])
+    expect(records[1]?.id).not.toBe(id)
+  })
+
+  test('counts a decision that has nothing to replace it in a gap', async () => {
+    const spool = await open()
+    disk.stall()
+    void spool.record(newAccess())
+    await turns(5)
+    expect(await spool.append(newDecision().event, { withinMs: 5 })).toBe(false)
+    disk.release()
+    await close(spool)
+    expect(gapsIn(keptIn(dir))).toMatchObject([{ of: 'decision', reason: 'DEADLINE', count: 1, countExact: true }])
+  })
+
+  test('refuses at once while the disk is full, says so, and writes the exact gap when there is room again', async () => {
+    const spool = await open()
+    disk.fail('SPOOL_FULL', true)
+    const refused = await Promise.all(Array.from({ length: 7 }, () => spool.append(newDecision().event)))
+    expect(refused).toEqual(Array.from({ length: 7 }, () => false))
+    expect(spool.status().problem).toMatchObject({ code: 'SPOOL_FULL' })
+    expect(await spool.append(newDecision().event)).toBe(false)
+    const access = spool.record(newAccess())
+    disk.heal()
+    expect(await access).toBe(true)
+    expect(spool.status().problem).toBeNull()
+    expect(await spool.append(newDecision().event)).toBe(true)
+    await close(spool)
+    const gaps = gapsIn(keptIn(dir))
+    expect(gaps.reduce((sum, gap) => sum + Number(gap['count']), 0)).toBe(8)
+    expect(new Set(gaps.map((gap) => gap.reason))).toEqual(new Set(['SPOOL_FULL']))
+  })
+
+  test('takes a file that cannot be written to any more for lost: every append fails from then on', async () => {
+    const spool = await open()
+    disk.fail('SPOOL_FAILED', false)
+    expect(await spool.append(newDecision().event)).toBe(false)
+    disk.heal()
+    expect(await spool.append(newDecision().event)).toBe(false)
+    expect(await spool.record(newAccess())).toBe(false)
+    expect(spool.status().problem).toMatchObject({ code: 'SPOOL_FAILED' })
+  })
+
+  test('fails every append when its thread is gone', async () => {
+    const spool = await open()
+    disk.stall()
+    const appended = spool.append(newDecision().event)
+    await turns(5)
+    disk.die()
+    expect(await appended).toBe(false)
+    expect(spool.status().problem?.message).toContain('the thread is gone')
+  })
+
+  test('answers false, and does not throw, for an event that is no JSON', async () => {
+    const spool = await open()
+    const event: AuditEvent = { ...newDecision().event, data: { number: 1n } }
+    expect(await spool.append(event)).toBe(false)
+    await close(spool)
+  })
+
+  test('refuses decisions while too much waits for the sinks, and takes them again when it is delivered', async () => {
+    const spool = await open({ maxBytes: 4000 })
+    const kept: boolean[] = []
+    for (let count = 0; count < 8; count += 1) kept.push(await spool.append(newDecision().event))
+    expect(kept.at(0)).toBe(true)
+    expect(kept.at(-1)).toBe(false)
+    expect(spool.status().problem?.message).toContain('spool.maxBytes')
+    spool.advance('archive', spool.status().lastPosition)
+    await waitFor(() => spool.status().problem === null)
+    expect(await spool.append(newDecision().event)).toBe(true)
+    await close(spool)
+  })
+})
+
+describe('append, best effort', () => {
+  test('answers at once, and keeps the record', async () => {
+    const spool = await open({ mode: 'best-effort' })
+    disk.stall()
+    const { id, event } = newDecision()
+    expect(await spool.append(event)).toBe(true)
+    disk.release()
+    await close(spool)
+    expect(decisionsIn(keptIn(dir), id)).toHaveLength(1)
+  })
+
+  test('counts what it could not keep', async () => {
+    const spool = await open({ mode: 'best-effort' })
+    disk.fail('SPOOL_FULL', true)
+    for (let count = 0; count < 5; count += 1) expect(await spool.append(newDecision().event)).toBe(true)
+    await waitFor(() => spool.status().problem !== null)
+    expect(await spool.append(newDecision().event)).toBe(true)
+    disk.heal()
+    await waitFor(() => spool.status().problem === null)
+    await close(spool)
+    expect(gapsIn(keptIn(dir)).reduce((sum, gap) => sum + Number(gap['count']), 0)).toBe(6)
+  })
+})
+
+describe('record', () => {
+  test('lets decisions go before access events that came earlier', async () => {
+    const spool = await open()
+    disk.stall()
+    const first = spool.append(newDecision().event)
+    await turns(5)
+    const accesses = Array.from({ length: 3 }, () => newAccess())
+    const recorded = accesses.map((event) => spool.record(event))
+    const { id, event } = newDecision()
+    const appended = spool.append(event)
+    disk.release()
+    await Promise.all([first, ...recorded, appended])
+    await close(spool)
+    const ids = keptIn(dir).map((record) => record.id)
+    expect(ids.indexOf(id)).toBeLessThan(ids.indexOf(accesses[0]?.id ?? ''))
+  })
+
+  test('keeps a share of each batch for access events, so that neither kind starves', async () => {
+    const spool = await open()
+    disk.stall()
+    const first = spool.append(newDecision().event)
+    await turns(5)
+    const before = disk.batches.length
+    const all = [first]
+    for (let count = 0; count < 2000; count += 1) all.push(spool.record(newAccess()), spool.append(newDecision().event))
+    disk.release()
+    await Promise.all(all)
+    await close(spool)
+    const records = keptIn(dir).slice(2)
+    const batch = records.slice(0, disk.batches[before] ?? 0)
+    const accesses = batch.filter(({ data }) => data['of'] === 'trail').length
+    expect(accesses).toBe(128)
+    expect(batch.length).toBe(512)
+  })
+
+  test('waits for a full disk instead of losing the event', async () => {
+    const spool = await open()
+    disk.fail('SPOOL_FULL', true)
+    const event = newAccess()
+    const recorded = spool.record(event)
+    await turns(20)
+    disk.heal()
+    expect(await recorded).toBe(true)
+    await close(spool)
+    expect(keptIn(dir).map(({ id }) => id)).toContain(event.id)
+  })
+})
+
+describe('seal', () => {
+  test('keeps what was accepted, ends the trail with `closed`, and refuses what comes later', async () => {
+    const spool = await open()
+    const accepted = Array.from({ length: 1000 }, () => spool.record(newAccess()))
+    await spool.seal()
+    expect(await Promise.all(accepted)).not.toContain(false)
+    expect(await spool.append(newDecision().event)).toBe(false)
+    await spool.close()
+    const records = keptIn(dir)
+    expect(records).toHaveLength(1002)
+    expect(records.at(-1)?.data).toMatchObject({ change: 'closed', left: 1001 })
+  })
+})
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+async function waitFor(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10))
+}

@@ -1,0 +1,254 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { encodeEvent, type EncodedEvent } from '../../src/audit/record.ts'
+import { CountersignError } from '../../src/errors.ts'
+import { openSpoolReader } from '../../src/spool/reader.ts'
+import { fileName } from '../../src/spool/schema.ts'
+import { SpoolStore } from '../../src/spool/store.ts'
+import { keptIn, newDecision, newFolder, openingIn } from './opening.ts'
+
+let dir: string
+let clock: Date
+
+beforeEach(() => {
+  dir = newFolder()
+  clock = new Date('2026-11-22T10:00:00Z')
+})
+
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true })
+})
+
+function open(more: Parameters<typeof openingIn>[1] = {}): SpoolStore {
+  return new SpoolStore(openingIn(dir, more), () => clock)
+}
+
+function events(count: number): EncodedEvent[] {
+  return Array.from({ length: count }, () => encodeEvent(newDecision().event))
+}
+
+function codeOf(act: () => unknown): string | undefined {
+  try {
+    act()
+    return undefined
+  } catch (thrown) {
+    return thrown instanceof CountersignError ? `${thrown.code}: ${thrown.message}` : String(thrown)
+  }
+}
+
+describe('a trail', () => {
+  test('begins with `opened`, counts from 1 without gaps, and links each record to the one before it', () => {
+    const store = open()
+    store.append(events(5), [])
+    store.append(events(5), [])
+    store.close()
+    const records = keptIn(dir)
+    expect(records.map(({ sequence }) => Number(sequence))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    expect(records[0]).toMatchObject({ type: 'io.countersign.trail.v1', data: { change: 'opened', previous: null } })
+  })
+
+  test('names the trail before it with its last sequence and hash, and whether that was closed', () => {
+    const first = open()
+    first.append(events(3), [])
+    first.seal(openingIn(dir).openedId)
+    first.close()
+    const second = open()
+    second.append(events(2), [])
+    second.close()
+    open().close()
+    const records = keptIn(dir)
+    const opened = records.filter(({ data }) => data['change'] === 'opened')
+    const [one, two] = [records[4], records[7]]
+    expect(opened[1]?.data['previous']).toEqual({
+      trail: one?.trail,
+      sequence: one?.sequence,
+      hash: hashOf(one),
+      closed: true,
+    })
+    expect(opened[2]?.data['previous']).toEqual({
+      trail: two?.trail,
+      sequence: two?.sequence,
+      hash: hashOf(two),
+      closed: false,
+    })
+  })
+
+  test('is named by the next one although all its records were delivered and deleted', () => {
+    const first = open({ retainDeliveredMs: 0 })
+    first.append(events(3), [])
+    const { lastPosition, trail } = first.state()
+    first.append([], [{ sink: 'archive', position: lastPosition }])
+    clock = new Date('2026-11-22T11:00:00Z')
+    first.append([], [])
+    expect(keptIn(dir)).toEqual([])
+    first.close()
+    const second = open()
+    expect(second.state().lastPosition).toBe(lastPosition + 1)
+    second.close()
+    expect(keptIn(dir)[0]?.data['previous']).toMatchObject({ trail, sequence: '0000000000000004' })
+  })
+})
+
+describe('a batch', () => {
+  test('that fails half-way leaves no record and no hole', () => {
+    const store = open()
+    store.append(events(2), [])
+    const [good] = events(1)
+    const before = store.state()
+    const bad = Symbol('no text') as unknown as EncodedEvent
+    expect(
+      codeOf(() => {
+        store.append([good as EncodedEvent, bad], [])
+      }),
+    ).toContain('SPOOL_FAILED')
+    expect(store.state()).toEqual(before)
+    store.append(events(1), [])
+    store.close()
+    expect(keptIn(dir).map(({ sequence }) => Number(sequence))).toEqual([1, 2, 3, 4])
+  })
+})
+
+describe('cursors', () => {
+  test('never move back, and survive a restart', () => {
+    const store = open()
+    store.append(events(10), [{ sink: 'archive', position: 5 }])
+    store.append([], [{ sink: 'archive', position: 3 }])
+    store.close()
+    const reader = openSpoolReader(dir)
+    expect(reader?.cursor('archive')).toBe(5)
+    reader?.close()
+    const again = open()
+    expect(again.state().waitingRecords).toBe(7)
+    again.close()
+  })
+
+  test('hold records until the slowest sink has them, and no longer than asked for', () => {
+    const store = open({ sinks: ['archive', 'kafka'], retainDeliveredMs: 60_000 })
+    store.append(events(9), [])
+    store.append(
+      [],
+      [
+        { sink: 'archive', position: 10 },
+        { sink: 'kafka', position: 4 },
+      ],
+    )
+    expect(store.state()).toMatchObject({ waitingRecords: 6 })
+    clock = new Date(clock.getTime() + 30_000)
+    store.append([], [])
+    expect(keptIn(dir)).toHaveLength(10)
+    clock = new Date(clock.getTime() + 60_000)
+    store.append([], [])
+    expect(keptIn(dir)).toHaveLength(6)
+    expect(store.state()).toMatchObject({ waitingRecords: 6, oldestWaitingMs: Date.parse('2026-11-22T10:00:00Z') })
+    store.close()
+  })
+
+  test('of a new sink begin with what is still here; those of a forgotten one hold nothing back', () => {
+    const first = open({ sinks: ['archive', 'kafka'] })
+    first.append(events(4), [{ sink: 'archive', position: 5 }])
+    first.close()
+    const second = open({ sinks: ['archive', 'siem'] })
+    expect(second.state().waitingRecords).toBe(6)
+    second.append(
+      [],
+      [
+        { sink: 'siem', position: 6 },
+        { sink: 'archive', position: 6 },
+      ],
+    )
+    expect(second.state().waitingRecords).toBe(0)
+    second.close()
+  })
+
+  test('count what waits as a full count would, whatever happens in which order', () => {
+    const store = open({ sinks: ['archive', 'kafka'], retainDeliveredMs: 0 })
+    for (let round = 1; round < 30; round += 1) {
+      clock = new Date(clock.getTime() + 10)
+      const { lastPosition } = store.state()
+      store.append(events(round % 4), [
+        { sink: 'archive', position: Math.max(0, lastPosition - (round % 3)) },
+        { sink: 'kafka', position: Math.max(0, lastPosition - (round % 7)) },
+      ])
+      const { waitingRecords, waitingBytes } = store.state()
+      expect({ waitingRecords, waitingBytes }).toEqual(fullCount())
+    }
+    store.close()
+  })
+})
+
+describe('opening', () => {
+  test('keeps the folder and the files to their owner', () => {
+    const inner = join(dir, 'spool')
+    new SpoolStore(openingIn(inner), () => clock).close()
+    expect(statSync(inner).mode & 0o777).toBe(0o700)
+    const store = new SpoolStore(openingIn(inner), () => clock)
+    for (const name of [fileName, `${fileName}-wal`, `${fileName}-shm`, 'lock.sqlite']) {
+      expect([name, statSync(join(inner, name)).mode & 0o777]).toEqual([name, 0o600])
+    }
+    store.close()
+  })
+
+  test('refuses a spool that is in use', () => {
+    const store = open()
+    expect(codeOf(() => open())).toMatch(/^SPOOL_IN_USE: .*in use by another process/)
+    store.close()
+    open().close()
+  })
+
+  test('refuses a spool of a newer version, and does not touch it', () => {
+    open().close()
+    const path = join(dir, fileName)
+    const database = new DatabaseSync(path)
+    database.exec('PRAGMA user_version = 2')
+    database.close()
+    const bytes = readFileSync(path)
+    expect(codeOf(() => open())).toMatch(/^SPOOL_VERSION: .*has version 2.*reads up to version 1/)
+    expect(readFileSync(path).equals(bytes)).toBe(true)
+    expect(codeOf(() => openSpoolReader(dir))).toMatch(/^SPOOL_VERSION/)
+  })
+
+  test.each([
+    [
+      'another program’s database',
+      (path: string) => {
+        const database = new DatabaseSync(path)
+        database.exec('CREATE TABLE notes (text)')
+        database.close()
+      },
+    ],
+    [
+      'no database at all',
+      (path: string) => {
+        writeFileSync(path, 'what is this? '.repeat(1000))
+      },
+    ],
+  ])('refuses %s', (_name, make) => {
+    make(join(dir, fileName))
+    const before = readFileSync(join(dir, fileName))
+    expect(codeOf(() => open())).toMatch(/^SPOOL_FAILED/)
+    expect(readFileSync(join(dir, fileName)).equals(before)).toBe(true)
+  })
+
+  test('refuses a folder that cannot be made', () => {
+    writeFileSync(join(dir, 'file'), '')
+    expect(codeOf(() => new SpoolStore(openingIn(join(dir, 'file')), () => clock))).toMatch(/^SPOOL_FAILED: cannot use/)
+  })
+})
+
+function hashOf(record: object | undefined): unknown {
+  return (record as { hash?: unknown }).hash
+}
+
+function fullCount(): { waitingRecords: number; waitingBytes: number } {
+  const database = new DatabaseSync(join(dir, fileName), { readOnly: true })
+  const row = database
+    .prepare(
+      `SELECT count(*) AS records, coalesce(sum(octet_length(line)), 0) AS bytes FROM records
+        WHERE position > (SELECT min(position) FROM cursors)`,
+    )
+    .get()
+  database.close()
+  return { waitingRecords: Number(row?.['records']), waitingBytes: Number(row?.['bytes']) }
+}
