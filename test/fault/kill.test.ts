@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Countersign, runCountersign, startCountersign } from '../../deploy/envoy/demo/countersign.ts'
+import type { DecisionData, TrailOpened } from '../../src/audit/event.ts'
+import { recordsIn } from '../e2e/mesh.ts'
+import { type Answered, openAsker } from './checks.ts'
+
+const sources = { main: 'src/cli/main.ts' } as const
+/** More by COUNTERSIGN_FAULT_RUNS (`make fault`). */
+const kills = Number(process.env['COUNTERSIGN_FAULT_RUNS'] ?? 3)
+
+let folder: string
+let data: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-kill-'))
+  data = join(folder, 'data')
+})
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('kill -9 under load', () => {
+  test(
+    'loses no answered decision, and the trails name each other',
+    async () => {
+      const answered: Answered[] = []
+      for (let kill = 0; kill < kills; kill += 1) {
+        const server = await startCountersign({ ...sources, data })
+        answered.push(...(await loadUntilKilled(server, 300 + ((kill * 137) % 500))))
+      }
+      const last = await startCountersign({ ...sources, data })
+      expect(await last.process.stop()).toBe(0)
+
+      const { status, output } = await runCountersign(['verify', '--data', data], sources)
+      expect({ status, output: status === 0 ? '' : output }).toEqual({ status: 0, output: '' })
+      expect(answered.length).toBeGreaterThan(kills * 50)
+      const records = await recordsIn(data)
+      const effects = new Map<string, string>()
+      for (const { type, data: decision } of records) {
+        const { decisionId, effect } = decision as DecisionData
+        // In order: a superseding record comes later, and counts.
+        if (type === 'io.countersign.decision.v1') effects.set(decisionId, effect)
+      }
+      const lost = answered.filter(({ decisionId, effect }) => effects.get(decisionId) !== effect)
+      expect(lost).toEqual([])
+
+      const opened = records.map((record) => record.data as TrailOpened).filter(({ change }) => change === 'opened')
+      expect(opened).toHaveLength(kills + 1)
+      expect(opened.map(({ previous }) => previous?.closed ?? null)).toEqual([
+        null,
+        ...Array.from({ length: kills }, () => false),
+      ])
+    },
+    60_000 + kills * 20_000,
+  )
+})
+
+/** Asks on eight lanes until the server is killed in the middle of it; returns what was answered. */
+async function loadUntilKilled(server: Countersign, afterMs: number): Promise<Answered[]> {
+  const answered: Answered[] = []
+  const asker = openAsker(server.port)
+  let killed = false
+  const lane = async (number: number): Promise<void> => {
+    for (let count = 0; !killed; count += 1) {
+      try {
+        answered.push(await asker.check(count % 5 === 0 ? '/admin/users' : `/orders/${number}-${count}`))
+      } catch {
+        return
+      }
+    }
+  }
+  const lanes = Array.from({ length: 8 }, (_, number) => lane(number))
+  await new Promise((resolve) => setTimeout(resolve, afterMs))
+  server.process.signal('SIGKILL')
+  await server.process.exited
+  killed = true
+  asker.close()
+  await Promise.all(lanes)
+  return answered
+}
