@@ -72,6 +72,7 @@ describe('a broker that is no use', () => {
     while (broker.sockets.size === 0) await new Promise((resolve) => setTimeout(resolve, 10))
     await sink.close()
     await refused
+    while (broker.sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 10))
     await broker.stop()
   })
 })
