@@ -92,8 +92,8 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
 }
 
 /** All records of a data folder, as `query --json` prints them, each validated. */
-export async function recordsIn(data: string): Promise<TrailRecord[]> {
-  const { output } = await runCountersign(['query', '--data', data, '--json'], sources)
+export async function recordsIn(data: string, within: readonly string[] = []): Promise<TrailRecord[]> {
+  const { output } = await runCountersign(['query', '--data', data, '--json'], { ...sources, within })
   const lines = output.split('\n').filter((line) => line !== '')
   return lines.map((line) => expectValidRecord(line) as unknown as TrailRecord)
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Real software that some tests drive. Everything else that a test needs comes with `npm ci`. */
-export const realParts = ['python', 'envoy', 'kafka', 'openssl'] as const
+export const realParts = ['python', 'envoy', 'kafka', 'openssl', 'namespaces'] as const
 export type RealPart = (typeof realParts)[number]
 
 export interface MissingPart {
@@ -27,6 +27,10 @@ const looks: Readonly<Record<RealPart, () => string | undefined>> = {
       : 'no Python with xds-protos in .cache/python',
   envoy: () => (runs(envoy, ['--version']) ? undefined : 'no Envoy that runs in .cache/python/bin'),
   kafka: lookForKafka,
+  namespaces: () =>
+    runs('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])
+      ? undefined
+      : 'no right to mount a small disk (needs root)',
   openssl: () => (runs('openssl', ['version']) ? undefined : 'no openssl on the PATH'),
 }
 

@@ -19,6 +19,8 @@ export interface CountersignOptions {
   readonly settings?: Readonly<Record<string, unknown>>
   /** What to wait for; `false` for a server that is not going to be ready. */
   readonly ready?: boolean
+  /** Command before the program, for example one that gives it another view of the disk. */
+  readonly within?: readonly string[]
 }
 
 /** A server that was started, on 127.0.0.1. */
@@ -42,7 +44,8 @@ export async function startCountersign(options: CountersignOptions): Promise<Cou
     ...options.settings,
   }
   writeFileSync(file, stringify(settings))
-  const process = start('node', [...mainOf(options), 'serve', '--config', file])
+  const [command = 'node', ...args] = [...(options.within ?? []), 'node', ...mainOf(options), 'serve', '--config', file]
+  const process = start(command, args)
   const failed = process.exited.then((status) => {
     throw new Error(`countersign serve ended with status ${status}:\n${process.output()}`)
   })
@@ -55,9 +58,10 @@ export async function startCountersign(options: CountersignOptions): Promise<Cou
 /** Runs one command line of Countersign to its end. */
 export async function runCountersign(
   args: readonly string[],
-  options: Pick<CountersignOptions, 'main'> = {},
+  options: Pick<CountersignOptions, 'main' | 'within'> = {},
 ): Promise<{ status: number | null; output: string }> {
-  const running = start('node', [...mainOf(options), ...args])
+  const [command = 'node', ...rest] = [...(options.within ?? []), 'node', ...mainOf(options), ...args]
+  const running = start(command, rest)
   const status = await running.exited
   return { status, output: running.output() }
 }
