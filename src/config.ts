@@ -1,29 +1,25 @@
 import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { pathClasses } from './check/suspicious-path.ts'
-import { CountersignError, messageOf } from './errors.ts'
-import { parseListenAddress } from './grpc/address.ts'
+import { CountersignError } from './errors.ts'
+import { parseListenAddress, parseTcpAddress } from './grpc/address.ts'
+import type { Parsed } from './identity/parsed.ts'
 import { parseTrustDomain } from './identity/trust-domain.ts'
+import { describeSchema, type JsonSchema, type SettingDescription } from './settings/describe.ts'
+import { describeIssue } from './settings/problem.ts'
+import { merge, type RawSettings, readEnvironment, readSettingsFile } from './settings/sources.ts'
 
 // Every setting stands here once: name, type, default, unit, meaning. docs/settings.md is held to it by test/docs.test.ts.
 
 const text = z.string().min(1)
-const address = text.transform((value, context) => {
-  const parsed = parseListenAddress(value)
-  if (parsed.ok) return parsed.value
-  context.addIssue({ code: 'custom', message: parsed.problem })
-  return z.NEVER
-})
-const trustDomain = text.transform((value, context) => {
-  const parsed = parseTrustDomain(value)
-  if (parsed.ok) return parsed.value
-  context.addIssue({ code: 'custom', message: parsed.problem })
-  return z.NEVER
-})
-const milliseconds = z.int().min(1)
+const address = parsedBy(parseListenAddress)
+const trustDomain = parsedBy(parseTrustDomain)
+/** Node.js takes a longer timer for one of 1 ms. */
+const milliseconds = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
 const pathClassNames = Object.keys(pathClasses) as (keyof typeof pathClasses)[]
 
 const archiveSink = z.strictObject({
@@ -56,13 +52,17 @@ const kafkaSink = z.strictObject({
       password: text.optional().describe('The password; better kept in a file.'),
       passwordFile: text.optional().describe('File that holds the password.'),
     })
+    .refine(
+      ({ password, passwordFile }) => (password === undefined) !== (passwordFile === undefined),
+      'either password or passwordFile',
+    )
     .optional()
     .describe('Logs in to the brokers.'),
 })
 
 export const settingsSchema = z.strictObject({
   listen: address.prefault('127.0.0.1:9191').describe('Where Envoy asks: HOST:PORT, or unix:PATH.'),
-  admin: address
+  admin: parsedBy(parseTcpAddress)
     .prefault('127.0.0.1:9190')
     .describe('Where metrics, `/healthz` and `/readyz` are served, without TLS.'),
   data: text.default('./countersign-data').describe('Folder of `spool/`, `archive/` and `keys/`.'),
@@ -184,176 +184,55 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>
 
-/** Settings of some source, not yet checked: nested as in the YAML file. */
-export type RawSettings = Record<string, unknown>
-
 export interface SettingsSources {
   /** Path of a YAML file. */
   readonly file?: string
-  readonly environment: Readonly<Record<string, string | undefined>>
-  /** From the command line. */
+  /** The process's own where it is left out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** From the command line, nested as in the YAML file. */
   readonly flags: RawSettings
 }
 
 /**
- * Reads the settings: defaults, file, environment, flags, in rising order. Throws CONFIG_INVALID, which names every unknown
- * key and bad value, what was found and what is allowed.
+ * Reads the settings: defaults, file, environment, flags, in rising order. Throws CONFIG_INVALID, whose message has a line for
+ * every unknown key and bad value: its name, what was found and what is allowed.
  */
-export function readSettings(sources: SettingsSources): Settings {
-  const layers = [sources.file === undefined ? {} : readFile(sources.file), fromEnvironment(sources.environment)]
-  const merged = merge(merge({}, layers[0] ?? {}), layers[1] ?? {})
+export function readSettings({ file, environment, flags }: SettingsSources): Settings {
+  const variables = readEnvironment(environment, describeSettings())
+  const below = merge(file === undefined ? {} : readSettingsFile(file), variables.raw)
   // A sink that a flag adds stands beside the archive, not in place of it.
-  if (sources.flags['sinks'] !== undefined) merged['sinks'] ??= { archive: { type: 'archive' } }
-  const raw = merge(merged, sources.flags)
+  if (flags['sinks'] !== undefined) below['sinks'] ??= { archive: { type: 'archive' } }
+  const raw = merge(below, flags)
   const result = settingsSchema.safeParse(raw)
-  if (result.success) return deepFreeze(result.data)
-  const problems = result.error.issues.map((issue) => describeIssue(issue, raw))
-  throw new CountersignError('CONFIG_INVALID', problems.join('\n'))
+  const issues = result.error?.issues.map((issue) => describeIssue(issue, raw)) ?? []
+  const problems = [...variables.problems, ...issues]
+  if (!result.success || problems.length > 0) throw new CountersignError('CONFIG_INVALID', problems.join('\n'))
+  return deepFreeze(result.data)
 }
 
 /** `sha256:` digest of the settings, without passwords: two runs with the same digest ran with the same settings. */
 export function settingsDigest(settings: Settings): string {
-  const shown = JSON.stringify(settings, (key, value: unknown) => (key === 'password' ? undefined : value))
+  const shown = JSON.stringify(settings, (key, value: unknown) =>
+    key === 'password' && typeof value === 'string' ? undefined : value,
+  )
   return `sha256:${hash('sha256', shown)}`
-}
-
-/** One setting as docs/settings.md lists it. */
-export interface SettingDescription {
-  /** Dotted path; `sinks.<name>.kafka.` stands before those of a sink of that type. */
-  readonly name: string
-  readonly environment: string | null
-  readonly description: string
-}
-
-interface JsonSchema {
-  readonly description?: string
-  readonly properties?: Readonly<Record<string, JsonSchema>>
-  readonly anyOf?: readonly JsonSchema[]
-  readonly oneOf?: readonly JsonSchema[]
-  readonly additionalProperties?: JsonSchema | boolean
-  readonly const?: unknown
 }
 
 /** Every setting, in the order of the schema. */
 export function describeSettings(): readonly SettingDescription[] {
-  const schema = z.toJSONSchema(settingsSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
-  return describeMembers(schema, '')
+  return describeSchema(z.toJSONSchema(settingsSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema)
 }
 
-function describeMembers(schema: JsonSchema, prefix: string): SettingDescription[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([key, member]) => describeMember(member, prefix + key))
-}
-
-function describeMember(schema: JsonSchema, name: string): SettingDescription[] {
-  const self = schema.description === undefined ? [] : [{ name, ...bothNames(name), description: schema.description }]
-  const kinds = typeof schema.additionalProperties === 'object' ? (schema.additionalProperties.oneOf ?? []) : []
-  const ofKinds = kinds.flatMap((kind) => {
-    const type = String(kind.properties?.['type']?.const)
-    return describeMembers(kind, `${name}.<${type}>.`)
-  })
-  const alternatives = (schema.anyOf ?? []).flatMap((alternative) => describeMembers(alternative, `${name}.`))
-  return [...self, ...describeMembers(schema, `${name}.`), ...ofKinds, ...alternatives]
-}
-
-function bothNames(name: string): { environment: string | null } {
-  return { environment: name.includes('<') ? null : environmentName(name) }
-}
-
-function environmentName(name: string): string {
-  const words = name.replaceAll('.', '_').replace(/([a-z0-9])([A-Z])/g, '$1_$2')
-  return `COUNTERSIGN_${words.toUpperCase()}`
-}
-
-function readFile(path: string): RawSettings {
-  let content: unknown
-  try {
-    content = parseYaml(readFileSync(path, 'utf8'))
-  } catch (thrown) {
-    throw new CountersignError('CONFIG_INVALID', `${path}: ${messageOf(thrown)}`, { cause: thrown })
-  }
-  if (content === null || content === undefined) return {}
-  if (isObject(content)) return content
-  throw new CountersignError('CONFIG_INVALID', `${path}: settings are a mapping of names to values`)
-}
-
-/** Kubernetes itself sets these for a Service named `countersign`. */
-const ofKubernetes = /^COUNTERSIGN_(?:SERVICE_|PORT(?:_|$))/
-
-function fromEnvironment(environment: SettingsSources['environment']): RawSettings {
-  const known = new Map(describeSettings().map(({ name, environment: variable }) => [variable, name]))
-  const raw: RawSettings = {}
-  for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith('COUNTERSIGN_') || ofKubernetes.test(variable) || value === undefined) continue
-    const name = known.get(variable)
-    if (name === undefined) {
-      throw new CountersignError('CONFIG_INVALID', `${variable}: no setting has this name; docs/settings.md lists them`)
-    }
-    assign(raw, name.split('.'), fromText(name, value))
-  }
-  return raw
-}
-
-/** Lists are written `a,b`; numbers, true and false as such; whole objects in YAML's `{a: b}`. */
-function fromText(name: string, value: string): unknown {
-  if (/^(?:identity\.trustDomains|paths\.allow|tls\.callers)$/.test(name)) return value.split(',')
-  if (name === 'sinks' || name === 'tls') return parseYaml(value) as unknown
-  if (/^(?:true|false)$/.test(value)) return value === 'true'
-  return /^\d+$/.test(value) && name !== 'replica' ? Number(value) : value
-}
-
-function assign(raw: RawSettings, [first = '', ...rest]: readonly string[], value: unknown): void {
-  if (rest.length === 0) {
-    raw[first] = value
-    return
-  }
-  const below = isObject(raw[first]) ? raw[first] : {}
-  raw[first] = below
-  assign(below, rest, value)
-}
-
-function merge(below: RawSettings, above: RawSettings): RawSettings {
-  const merged = { ...below }
-  for (const [key, value] of Object.entries(above)) {
-    const under = merged[key]
-    merged[key] = isObject(value) && isObject(under) ? merge(under, value) : value
-  }
-  return merged
-}
-
-function describeIssue(issue: z.core.$ZodIssue, raw: RawSettings): string {
-  const name = issue.path.join('.')
-  if (issue.code === 'unrecognized_keys') {
-    const keys = issue.keys.map((key) => [...issue.path, key].join('.'))
-    return `${keys.join(', ')}: no setting has this name; docs/settings.md lists them`
-  }
-  const found = issue.path.reduce<unknown>((value, key) => memberOf(value, String(key)), raw)
-  return `${name}: ${found === undefined ? 'is missing' : `found ${JSON.stringify(found)}`}; ${allowedBy(issue)}`
-}
-
-function allowedBy(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_value':
-      return `allowed: ${issue.values.map(String).join(', ')}`
-    case 'invalid_type':
-      return `allowed: ${issue.expected === 'int' ? 'a whole number' : `a value of type ${issue.expected}`}`
-    case 'too_small':
-      return `allowed: at least ${String(issue.minimum)}${issue.origin === 'string' ? ' character' : ''}`
-    case 'too_big':
-      return `allowed: at most ${String(issue.maximum)}`
-    case 'invalid_union':
-      return `allowed: ${'options' in issue && Array.isArray(issue.options) ? issue.options.join(', ') : issue.message}`
-    default:
-      return `allowed: ${issue.message}`
-  }
-}
-
-function memberOf(value: unknown, key: string): unknown {
-  const members = new Map<string, unknown>(value !== null && typeof value === 'object' ? Object.entries(value) : [])
-  return members.get(key)
-}
-
-function isObject(value: unknown): value is RawSettings {
-  return value !== null && typeof value === 'object' && !Array.isArray(value)
+function parsedBy<T>(parse: (value: string) => Parsed<T>) {
+  return z
+    .string()
+    .min(1)
+    .transform((value, context): T => {
+      const parsed = parse(value)
+      if (parsed.ok) return parsed.value
+      context.addIssue({ code: 'custom', message: parsed.problem })
+      return z.NEVER
+    })
 }
 
 function deepFreeze<T>(value: T): T {

@@ -56,7 +56,7 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
 
 function settingsFrom(flags: ServeFlags): Settings {
   const file = flags.config === undefined ? {} : { file: flags.config }
-  return readSettings({ ...file, environment: process.env, flags: settingsOf(flags) })
+  return readSettings({ ...file, flags: settingsOf(flags) })
 }
 
 async function stopServer(server: RunningServer): Promise<void> {
