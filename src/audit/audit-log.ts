@@ -6,7 +6,7 @@ export interface AppendOptions {
    * become durable after the deadline and has to be superseded, with false where it was withdrawn.
    */
   readonly ifLate?: (superseding: boolean) => AuditEvent
-  /** How long the caller can wait, in milliseconds; the setting `audit.deadlineMs` where it is left out. */
+  /** How long the caller can wait, in milliseconds; never longer than the setting `audit.deadlineMs`. */
   readonly withinMs?: number
 }
 

@@ -105,7 +105,8 @@ export class Spool implements AuditLog {
     }
     const { ifLate } = options
     const replacement = ifLate && ((superseding: boolean): EncodedEvent => encodeEvent(ifLate(superseding)))
-    return this.#enqueue('decision', event, replacement, options.withinMs ?? this.#settings.deadlineMs)
+    const withinMs = Math.min(options.withinMs ?? Infinity, this.#settings.deadlineMs)
+    return this.#enqueue('decision', event, replacement, withinMs)
   }
 
   record(event: AuditEvent): Promise<boolean> {

@@ -98,6 +98,14 @@ describe('append, strict', () => {
     expect(records[1]?.id).not.toBe(id)
   })
 
+  test('waits no longer than its own setting, however long the caller could wait', async () => {
+    const spool = await open({ deadlineMs: 10 })
+    disk.stall()
+    expect(await spool.append(newDecision().event, { withinMs: 600_000 })).toBe(false)
+    disk.release()
+    await close(spool)
+  })
+
   test('counts a decision that has nothing to replace it in a gap', async () => {
     const spool = await open()
     disk.stall()

@@ -44,8 +44,7 @@ export async function startCountersign(options: CountersignOptions): Promise<Cou
     ...options.settings,
   }
   writeFileSync(file, stringify(settings))
-  const [command = 'node', ...args] = [...(options.within ?? []), 'node', ...mainOf(options), 'serve', '--config', file]
-  const process = start(command, args)
+  const process = startWithin(options, ['serve', '--config', file])
   const failed = process.exited.then((status) => {
     throw new Error(`countersign serve ended with status ${status}:\n${process.output()}`)
   })
@@ -60,10 +59,14 @@ export async function runCountersign(
   args: readonly string[],
   options: Pick<CountersignOptions, 'main' | 'within'> = {},
 ): Promise<{ status: number | null; output: string }> {
-  const [command = 'node', ...rest] = [...(options.within ?? []), 'node', ...mainOf(options), ...args]
-  const running = start(command, rest)
+  const running = startWithin(options, args)
   const status = await running.exited
   return { status, output: running.output() }
+}
+
+function startWithin(options: Pick<CountersignOptions, 'main' | 'within'>, args: readonly string[]): Running {
+  const [command, ...rest] = [...(options.within ?? []), 'node', ...mainOf(options), ...args]
+  return start(command ?? 'node', rest)
 }
 
 function mainOf({ main = 'dist/cli/main.js' }: Pick<CountersignOptions, 'main'>): string[] {

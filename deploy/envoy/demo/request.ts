@@ -67,7 +67,10 @@ export function callGrpc(client: Client, port: number, rpc: string): Promise<{ s
       status = headers[':status'] ?? 0
       grpcStatus = String(headers['grpc-status'] ?? '')
     })
-    stream.on('trailers', (trailers: IncomingHttpHeaders) => (grpcStatus = String(trailers['grpc-status'] ?? grpcStatus)))
+    stream.on(
+      'trailers',
+      (trailers: IncomingHttpHeaders) => (grpcStatus = String(trailers['grpc-status'] ?? grpcStatus)),
+    )
     stream.on('error', reject)
     stream.on('close', () => {
       session.close()
