@@ -1,21 +1,26 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { v7 as uuidv7 } from 'uuid'
 import { receive, type ReceiveParts } from './access-log/receive.ts'
-import type { AccessData, AuditEvent } from './audit/event.ts'
+import type { AccessData } from './audit/event.ts'
 import { type Check, createCheck } from './check/check.ts'
 import { type Settings, settingsDigest } from './config.ts'
 import { CountersignError, messageOf } from './errors.ts'
 import { listen, type Listener, type ListenerParts, type ListenerSettings } from './grpc/listener.ts'
+import { readTls } from './grpc/tls.ts'
 import { PolicyInForce } from './policy/in-force.ts'
-import { type PolicyReload, type PolicyStatus, startReload } from './policy/reload.ts'
-import { parseSpiffePattern, spiffeMatches } from './policy/spiffe-match.ts'
+import { type PolicyReload, startReload } from './policy/reload.ts'
+import { parseSpiffePattern, type SpiffePattern, spiffeMatches } from './policy/spiffe-match.ts'
 import { type Delivery, startDelivery } from './sinks/delivery.ts'
+import { readLogin } from './sinks/login.ts'
 import type { SinkSettings } from './sinks/protocol.ts'
 import { Spool } from './spool/spool.ts'
-import { type Admin, type PartHealth, startAdmin } from './telemetry/admin.ts'
+import { type Admin, startAdmin } from './telemetry/admin.ts'
+import { setGauges } from './telemetry/gauges.ts'
+import { isReady, type PartStates, readinessOf, warningsOf } from './telemetry/health.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { countEntry, measured, tellPolicy } from './telemetry/observe.ts'
 
 // The composition root: every part is made here and nowhere else.
 
@@ -25,7 +30,7 @@ export interface RunningServer {
   readonly adminPort: number
   /**
    * Stops: no new requests, answers to those under way, a closed trail, delivery until everything is delivered or the grace time is
-   * over. Returns how many records stay in the spool.
+   * over. Resolves with how many records stay in the spool.
    */
   drain(): Promise<{ readonly left: number }>
 }
@@ -35,8 +40,15 @@ const policyPollMs = 1000
 /** How often health follows the state of the parts. */
 const healthMs = 250
 
-interface Parts {
+/** What the settings name, read and checked before anything is started. */
+interface Inputs {
   readonly settings: Settings
+  readonly listening: ListenerSettings
+  readonly callers: readonly SpiffePattern[]
+  readonly sinks: Readonly<Record<string, SinkSettings>>
+}
+
+interface Parts extends Inputs {
   readonly log: Log
   readonly metrics: Metrics
   readonly spool: Spool
@@ -45,35 +57,108 @@ interface Parts {
   readonly policy: PolicyReload
 }
 
+interface Ports {
+  readonly listener: Listener
+  readonly admin: Admin
+}
+
 /** Starts a server. Throws a CountersignError that says what to do; a policy that cannot be used does not stop it. */
 export async function startServer(settings: Settings, version: string): Promise<RunningServer> {
+  const parts = await startParts(readInputs(settings), version)
+  const ports = await openPorts(parts).catch(async (thrown: unknown) => {
+    await stopParts(parts, 0)
+    throw thrown
+  })
+  const health = setInterval(() => {
+    ports.listener.setServing(isReady(statesOf(parts)))
+  }, healthMs)
+  const { trail } = parts.spool.status()
+  parts.log('info', 'serving', { listen: settings.listen.text, admin: settings.admin.text, trail })
+  return {
+    port: ports.listener.port,
+    adminPort: ports.admin.port,
+    drain: () => {
+      clearInterval(health)
+      return drain(parts, ports)
+    },
+  }
+}
+
+async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: number }> {
+  const { graceMs } = parts.settings.shutdown
+  parts.log('info', 'stopping')
+  listener.setServing(false)
+  await listener.drain(graceMs)
+  const left = await stopParts(parts, graceMs)
+  await admin.close()
+  parts.log(left === 0 ? 'info' : 'warn', 'stopped', { left })
+  return { left }
+}
+
+async function startParts(inputs: Inputs, version: string): Promise<Parts> {
+  const { settings } = inputs
   const log = createLog(settings.log.level, settings.replica)
   const metrics = createMetrics()
   const spool = await openSpool(settings, version)
-  const delivery = startSinks(settings, { log, metrics, spool })
+  const delivery = startSinks(inputs, { log, metrics, spool })
   const inForce = new PolicyInForce()
   const policy = await startPolicy(settings, { log, metrics, spool, inForce })
-  const parts: Parts = { settings, log, metrics, spool, delivery, inForce, policy }
+  return { ...inputs, log, metrics, spool, delivery, inForce, policy }
+}
+
+/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
+async function stopParts({ policy, spool, delivery }: Parts, graceMs: number): Promise<number> {
+  await policy.stop()
+  await spool.seal()
+  await delivery.stop(spool.status().lastPosition, graceMs)
+  await spool.close()
+  return spool.status().waitingRecords
+}
+
+async function openPorts(parts: Parts): Promise<Ports> {
+  const listener = await listen(parts.listening, listenerParts(parts))
+  listener.setServing(isReady(statesOf(parts)))
   try {
-    const listener = await listen(listenerSettings(settings), listenerParts(parts))
-    const admin = await startAdminPort(parts)
-    const health = setInterval(() => {
-      listener.setServing(isReady(parts))
-    }, healthMs)
-    listener.setServing(isReady(parts))
-    log('info', 'serving', { listen: settings.listen.text, admin: settings.admin.text, trail: spool.status().trail })
-    return {
-      port: listener.port,
-      adminPort: admin.port,
-      drain: () => {
-        clearInterval(health)
-        return drain(parts, listener, admin)
-      },
-    }
+    return { listener, admin: await startAdminPort(parts) }
   } catch (thrown) {
-    await Promise.all([policy.stop(), spool.seal().then(() => stopSinks(parts))])
+    await listener.drain(0)
     throw thrown
   }
+}
+
+function readInputs(settings: Settings): Inputs {
+  const sinks = Object.entries(settings.sinks).map(
+    ([name, sink]) => [name, sinkSettings(settings, name, sink)] as const,
+  )
+  return {
+    settings,
+    listening: listenerSettings(settings),
+    callers: (settings.tls?.callers ?? []).map(callerPattern),
+    sinks: Object.fromEntries(sinks),
+  }
+}
+
+function listenerSettings({ listen: address, insecure, tls, connections }: Settings): ListenerSettings {
+  return {
+    listen: address,
+    insecure,
+    ...(tls === undefined ? {} : { tls: readTls(tls) }),
+    maxConnectionAgeMs: connections.maxAgeMs,
+    maxConcurrentStreams: connections.maxConcurrentStreams,
+    maxSessionMemoryMb: connections.maxSessionMemoryMb,
+  }
+}
+
+function callerPattern(caller: string): SpiffePattern {
+  const pattern = parseSpiffePattern(caller)
+  if (pattern.ok) return pattern.value
+  throw new CountersignError('CONFIG_INVALID', `tls.callers: found ${JSON.stringify(caller)}; ${pattern.problem}`)
+}
+
+function sinkSettings(settings: Settings, name: string, sink: Settings['sinks'][string]): SinkSettings {
+  if (sink.type === 'archive') return { type: 'archive', dir: join(settings.data, 'archive') }
+  const { sasl, ...rest } = sink
+  return sasl === undefined ? rest : { ...rest, sasl: readLogin(name, sasl) }
 }
 
 async function openSpool(settings: Settings, version: string): Promise<Spool> {
@@ -82,25 +167,21 @@ async function openSpool(settings: Settings, version: string): Promise<Spool> {
   } catch (thrown) {
     throw new CountersignError('SPOOL_FAILED', `data: cannot make ${settings.data}: ${messageOf(thrown)}`)
   }
+  const { audit, replica, spool } = settings
   const opening = {
     dir: spoolDir(settings),
-    replica: settings.replica,
-    trail: `${settings.replica}-${uuidv7()}`,
+    replica,
+    trail: `${replica}-${uuidv7()}`,
     openedId: uuidv7(),
     versions: { countersign: version, node: process.version },
     settings: settingsDigest(settings),
     sinks: Object.keys(settings.sinks),
-    retainDeliveredMs: settings.spool.retainDeliveredMs,
+    retainDeliveredMs: spool.retainDeliveredMs,
   }
-  const { mode, deadlineMs } = settings.audit
-  const spoolSettings = { mode, deadlineMs, maxBytes: settings.spool.maxBytes }
-  return Spool.open(opening, spoolSettings, { newId: () => uuidv7(), now: () => new Date() })
+  return Spool.open(opening, { ...audit, maxBytes: spool.maxBytes }, { newId: () => uuidv7(), now: () => new Date() })
 }
 
-function startSinks(settings: Settings, { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>): Delivery {
-  const sinks = Object.fromEntries(
-    Object.entries(settings.sinks).map(([name, sink]) => [name, sinkSettings(settings, sink)]),
-  )
+function startSinks({ settings, sinks }: Inputs, { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>) {
   const delivery = startDelivery(
     { spoolDir: spoolDir(settings), replica: settings.replica, sinks },
     {
@@ -122,21 +203,6 @@ function startSinks(settings: Settings, { log, metrics, spool }: Pick<Parts, 'lo
   return delivery
 }
 
-function sinkSettings(settings: Settings, sink: Settings['sinks'][string]): SinkSettings {
-  if (sink.type === 'archive') return { type: 'archive', dir: join(settings.data, 'archive') }
-  const { sasl, ...rest } = sink
-  if (sasl === undefined) return rest
-  const { password, passwordFile, ...login } = sasl
-  const secret = passwordFile === undefined ? password : readPem('sasl.passwordFile', passwordFile).toString().trimEnd()
-  if (secret === undefined) {
-    throw new CountersignError(
-      'CONFIG_INVALID',
-      'sasl: neither password nor passwordFile is given; allowed: one of them',
-    )
-  }
-  return { ...rest, sasl: { ...login, password: secret } }
-}
-
 function startPolicy(
   settings: Settings,
   { log, metrics, spool, inForce }: Pick<Parts, 'log' | 'metrics' | 'spool' | 'inForce'>,
@@ -147,65 +213,21 @@ function startPolicy(
     inForce,
     record: (event) => spool.record(event),
     onChange: (status) => {
-      tellPolicy(status, log, metrics)
+      tellPolicy(status, metrics, log)
     },
     ids: () => uuidv7(),
     now: () => new Date(),
   })
 }
 
-function tellPolicy({ inForce, refused }: PolicyStatus, log: Log, metrics: Metrics): void {
-  metrics.reset('countersign_policy_in_force')
-  if (inForce !== null) metrics.set('countersign_policy_in_force', { version: inForce.policyVersion }, 1)
-  if (refused === null) {
-    log('info', 'policy in force', { policyVersion: inForce?.policyVersion, rules: inForce?.rules })
-    return
-  }
-  metrics.count('countersign_policy_rejected_total', {})
-  log('error', 'policy refused', { policyVersion: refused.policyVersion, problems: refused.problems })
-}
-
-function listenerSettings(settings: Settings): ListenerSettings {
-  const { tls, connections } = settings
-  return {
-    listen: settings.listen,
-    insecure: settings.insecure,
-    ...(tls === undefined
-      ? {}
-      : {
-          tls: {
-            certificate: readPem('tls.certificate', tls.certificate),
-            key: readPem('tls.key', tls.key),
-            clientCa: readPem('tls.clientCa', tls.clientCa),
-          },
-        }),
-    maxConnectionAgeMs: connections.maxAgeMs,
-    maxConcurrentStreams: connections.maxConcurrentStreams,
-    maxSessionMemoryMb: connections.maxSessionMemoryMb,
-  }
-}
-
 function listenerParts(parts: Parts): ListenerParts {
-  const { settings, log, metrics, spool } = parts
+  const { settings, callers, log, metrics } = parts
   const trustDomains = new Set(settings.identity.trustDomains)
-  const callers = callerPatterns(settings)
   const check = measured(createCheckStory(parts, trustDomains), metrics)
-  const receiveParts: ReceiveParts = {
-    auditLog: spool,
-    trustDomains,
-    newId: () => uuidv7(),
-    now: () => new Date(),
-    onEvent: (event) => {
-      countEntry(event, metrics)
-    },
-    onMalformed: ({ node }) => {
-      metrics.count('countersign_access_log_malformed_total', {})
-      log('warn', 'an access-log message could not be decoded and was left out', { node })
-    },
-  }
+  const received = receiveParts(parts, trustDomains)
   return {
     check: async (call) => (await check(call)).response,
-    receive: (messages) => receive(messages, receiveParts),
+    receive: (messages) => receive(messages, received),
     isListed: (id) => callers.some((pattern) => spiffeMatches(pattern, id.uri)),
     onRefused: (caller, problem) => {
       metrics.count('countersign_callers_refused_total', {})
@@ -217,8 +239,7 @@ function listenerParts(parts: Parts): ListenerParts {
   }
 }
 
-function createCheckStory(parts: Parts, trustDomains: ReceiveParts['trustDomains']): Check {
-  const { settings, spool, inForce } = parts
+function createCheckStory({ settings, spool, inForce }: Parts, trustDomains: ReceiveParts['trustDomains']): Check {
   return createCheck({
     rulesInForce: () => inForce.rules,
     auditLog: spool,
@@ -229,130 +250,38 @@ function createCheckStory(parts: Parts, trustDomains: ReceiveParts['trustDomains
   })
 }
 
-function measured(check: Check, metrics: Metrics): Check {
-  return async (call) => {
-    const startedMs = performance.now()
-    const answer = await check(call)
-    const { effect, reason } = answer.decision
-    metrics.count('countersign_checks_total', { effect, reason })
-    metrics.observe('countersign_check_duration_seconds', (performance.now() - startedMs) / 1000)
-    return answer
+function receiveParts({ spool, metrics, log }: Parts, trustDomains: ReceiveParts['trustDomains']): ReceiveParts {
+  return {
+    auditLog: spool,
+    trustDomains,
+    newId: () => uuidv7(),
+    now: () => new Date(),
+    onEvent: (event) => {
+      countEntry(event.data as AccessData, metrics)
+    },
+    onMalformed: ({ node }) => {
+      metrics.count('countersign_access_log_malformed_total', {})
+      log('warn', 'an access-log message could not be decoded and was left out', { node })
+    },
   }
-}
-
-function countEntry(event: AuditEvent, metrics: Metrics): void {
-  const { mediation, phase } = event.data as AccessData
-  metrics.count('countersign_access_log_entries_total', { mediation: mediation ?? 'none', phase })
-}
-
-function callerPatterns({ tls }: Settings): NonNullable<ReturnType<typeof patternOf>>[] {
-  return (tls?.callers ?? []).map((caller) => patternOf(caller))
-}
-
-function patternOf(caller: string) {
-  const pattern = parseSpiffePattern(caller)
-  if (pattern.ok) return pattern.value
-  throw new CountersignError('CONFIG_INVALID', `tls.callers: found ${JSON.stringify(caller)}; ${pattern.problem}`)
 }
 
 function startAdminPort(parts: Parts): Promise<Admin> {
-  const { host, port } = parts.settings.admin
-  if (host === null || port === null) {
-    throw new CountersignError('CONFIG_INVALID', 'admin: found a Unix socket; allowed: HOST:PORT')
-  }
-  return startAdmin(host, port, {
-    readiness: () => readiness(parts),
-    warnings: () => warnings(parts),
-    metrics: parts.metrics,
+  const { settings, metrics, spool, delivery } = parts
+  return startAdmin(settings.admin.host, settings.admin.port, {
+    readiness: () => readinessOf(statesOf(parts)),
+    warnings: () => warningsOf(statesOf(parts)),
+    metrics,
     refresh: () => {
-      refreshGauges(parts)
+      setGauges(metrics, spool.status(), delivery.status(), Date.now())
     },
   })
 }
 
-function isReady(parts: Parts): boolean {
-  return readiness(parts).every(({ problem }) => problem === null)
-}
-
-/** What a request cannot be allowed without: rules, and a disk to record it on. */
-function readiness({ policy, spool }: Parts): PartHealth[] {
-  const { inForce, refused } = policy.status()
-  const first = refused?.problems[0]
-  const where =
-    first === undefined ? '' : `: ${first.file}${first.line === null ? '' : `:${first.line}`}: ${first.message}`
-  const { problem } = spool.status()
-  return [
-    { part: 'policy', problem: inForce === null ? `no usable policy has been loaded${where}` : null },
-    { part: 'spool', problem: problem === null ? null : `${problem.message} (${problem.code})` },
-  ]
-}
-
-function warnings({ policy, delivery }: Parts): PartHealth[] {
-  const { inForce, refused } = policy.status()
-  const stale = inForce !== null && refused !== null
-  const sinks = [...delivery.status()].map(([name, { problem }]) => ({
-    part: `sink ${name}`,
-    problem: problem === null ? null : `${problem.message} (${problem.code})`,
-  }))
-  const count = refused?.problems.length ?? 0
-  return [
-    {
-      part: 'policy',
-      problem: stale ? `a newer version was refused for ${count} problems; the last good one is in force` : null,
-    },
-    ...sinks,
-  ]
-}
-
-function refreshGauges({ spool, delivery, metrics }: Parts): void {
-  const status = spool.status()
-  const ageMs = status.oldestWaitingMs === null ? 0 : Math.max(0, Date.now() - status.oldestWaitingMs)
-  metrics.set('countersign_spool_waiting_records', {}, status.waitingRecords)
-  metrics.set('countersign_spool_waiting_bytes', {}, status.waitingBytes)
-  metrics.set('countersign_spool_oldest_waiting_seconds', {}, ageMs / 1000)
-  metrics.set('countersign_spool_queued_events', {}, status.queued)
-  metrics.set('countersign_spool_writable', {}, status.problem === null ? 1 : 0)
-  for (const [sink, { position }] of delivery.status()) {
-    metrics.set('countersign_sink_lag_records', { sink }, Math.max(0, status.lastPosition - position))
-  }
-}
-
-async function drain(parts: Parts, listener: Listener, admin: Admin): Promise<{ left: number }> {
-  const { settings, log, policy, spool } = parts
-  log('info', 'stopping')
-  listener.setServing(false)
-  await listener.drain(settings.shutdown.graceMs)
-  await policy.stop()
-  await spool.seal()
-  const left = await stopSinks(parts)
-  await admin.close()
-  log(left === 0 ? 'info' : 'warn', 'stopped', { left })
-  return { left }
-}
-
-/** Waits until every sink has everything, or the grace time is over; closes delivery and the spool. */
-async function stopSinks({
-  settings,
-  delivery,
-  spool,
-}: Pick<Parts, 'settings' | 'delivery' | 'spool'>): Promise<number> {
-  const until = Date.now() + settings.shutdown.graceMs
-  const behind = (): boolean =>
-    [...delivery.status().values()].some((lane) => lane.position < spool.status().lastPosition)
-  while (behind() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
-  await delivery.stop()
-  await spool.close()
-  return spool.status().waitingRecords
+function statesOf({ policy, spool, delivery }: Parts): PartStates {
+  return { policy: policy.status(), spool: spool.status(), sinks: delivery.status() }
 }
 
 function spoolDir(settings: Settings): string {
   return join(settings.data, 'spool')
-}
-
-function readPem(name: string, path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (thrown) {
-    throw new CountersignError('TLS_INVALID', `${name}: ${messageOf(thrown)}`, { cause: thrown })
-  }
 }

@@ -197,7 +197,7 @@ export interface SettingsSources {
  * Reads the settings: defaults, file, environment, flags, in rising order. Throws CONFIG_INVALID, whose message has a line for
  * every unknown key and bad value: its name, what was found and what is allowed.
  */
-export function readSettings({ file, environment, flags }: SettingsSources): Settings {
+export function readSettings({ file, environment = process.env, flags }: SettingsSources): Settings {
   const variables = readEnvironment(environment, describeSettings())
   const below = merge(file === undefined ? {} : readSettingsFile(file), variables.raw)
   // A sink that a flag adds stands beside the archive, not in place of it.

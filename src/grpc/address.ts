@@ -26,6 +26,21 @@ export function parseListenAddress(text: string): Parsed<ListenAddress> {
   return { ok: true, value: { text, target: text, host, port: Number(port) } }
 }
 
+/** An address with a host and a port. */
+export interface TcpAddress extends ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Parses `HOST:PORT` or `[IPv6]:PORT` alone. */
+export function parseTcpAddress(text: string): Parsed<TcpAddress> {
+  const parsed = parseListenAddress(text)
+  if (!parsed.ok) return parsed
+  const { host, port } = parsed.value
+  if (host === null || port === null) return { ok: false, problem: 'the form is HOST:PORT or [IPv6]:PORT' }
+  return { ok: true, value: { ...parsed.value, host, port } }
+}
+
 /** Whether nobody outside this machine can reach the address. */
 export function mayBePlaintext({ host }: ListenAddress): boolean {
   if (host === null || host === 'localhost' || host === '::1') return true

@@ -43,5 +43,5 @@ export async function deliver(lane: Lane): Promise<void> {
       await lane.nextTry(failures)
     }
   }
-  await lane.sink.close()
+  await lane.sink.close().catch(lane.troubled)
 }

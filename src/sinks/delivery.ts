@@ -1,6 +1,6 @@
-import { Worker } from 'node:worker_threads'
-import { CountersignError, type ErrorCode } from '../errors.ts'
-import type { DeliveryOpening, FromDeliveryWorker, LogLevel, ToDeliveryWorker } from './protocol.ts'
+import type { ErrorCode } from '../errors.ts'
+import { type DeliveryWorker, startDeliveryWorker } from './delivery-worker.ts'
+import type { DeliveryOpening, FromDeliveryWorker, LogLevel } from './protocol.ts'
 
 export interface DeliveryContext {
   /** Called with each step of a sink; the spool keeps it as the sink's cursor. */
@@ -8,6 +8,7 @@ export interface DeliveryContext {
   /** Called with each delivery that failed and will be tried again. */
   readonly onTrouble: (sink: string, code: ErrorCode, message: string) => void
   readonly log: (level: LogLevel, message: string, fields: object) => void
+  readonly startWorker?: (opening: DeliveryOpening) => DeliveryWorker
 }
 
 /** How far a sink has got, and what is wrong with it at the moment. */
@@ -16,73 +17,117 @@ export interface LaneStatus {
   readonly problem: { readonly code: ErrorCode; readonly message: string } | null
 }
 
-/** Delivery to all sinks, in a thread of its own. */
+/** Delivery to all sinks, in a thread of its own, which is started again should it end by itself. */
 export interface Delivery {
   /** Says that the spool has more. MUST be cheap: it is called after every commit. */
   appended(): void
   status(): ReadonlyMap<string, LaneStatus>
-  /** Ends delivery after the batch under way; what is left stays in the spool. */
-  stop(): Promise<void>
+  /**
+   * Waits until every sink has the records up to `position`, at most `withinMs`, and ends delivery. What is left stays in the
+   * spool. MUST resolve in bounded time, also where a sink hangs.
+   */
+  stop(position: number, withinMs: number): Promise<void>
 }
+
+/** A batch under way gets this long to end by itself; where it is cut off, it is delivered again at the next start. */
+const lastBatchMs = 3000
+const restartMs = 1000
 
 /** Starts delivery from the spool in `opening.spoolDir`, which must be open for writing in this process. */
 export function startDelivery(opening: DeliveryOpening, context: DeliveryContext): Delivery {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: opening })
-  const lanes = new Map<string, LaneStatus>(
-    Object.keys(opening.sinks).map((name) => [name, { position: 0, problem: null }]),
-  )
-  const post = (message: ToDeliveryWorker): void => {
-    worker.postMessage(message)
-  }
-  worker.on('message', (message: FromDeliveryWorker) => {
-    take(message, lanes, context)
-  })
-  const ended = new Promise<void>((resolve) => {
-    worker.on('error', (error: Error) => {
-      fail(error, lanes, context)
-    })
-    worker.on('exit', () => {
-      resolve()
-    })
-  })
-  return {
-    appended: () => {
-      post({ kind: 'appended' })
-    },
-    status: () => lanes,
-    stop: () => {
-      post({ kind: 'stop' })
-      return ended
-    },
-  }
+  return new DeliveryThread(opening, context)
 }
 
-function take(message: FromDeliveryWorker, lanes: Map<string, LaneStatus>, context: DeliveryContext): void {
-  switch (message.kind) {
-    case 'delivered':
-      lanes.set(message.sink, { position: message.position, problem: null })
-      context.onDelivered(message.sink, message.position, message.records)
-      return
-    case 'troubled': {
-      const { sink, code } = message
-      lanes.set(sink, { position: lanes.get(sink)?.position ?? 0, problem: { code, message: message.message } })
-      context.onTrouble(sink, code, message.message)
-      return
+class DeliveryThread implements Delivery {
+  readonly #opening: DeliveryOpening
+  readonly #context: DeliveryContext
+  readonly #lanes: Map<string, LaneStatus>
+  #worker: DeliveryWorker
+  #running = true
+  #stopping = false
+  #restart: NodeJS.Timeout | undefined
+  /** Told of each step while somebody waits for one. */
+  #changed: (() => void) | undefined
+
+  constructor(opening: DeliveryOpening, context: DeliveryContext) {
+    this.#opening = opening
+    this.#context = context
+    this.#lanes = new Map(Object.keys(opening.sinks).map((name) => [name, { position: 0, problem: null }]))
+    this.#worker = this.#start()
+  }
+
+  appended(): void {
+    this.#worker.post({ kind: 'appended' })
+  }
+
+  status(): ReadonlyMap<string, LaneStatus> {
+    return this.#lanes
+  }
+
+  async stop(position: number, withinMs: number): Promise<void> {
+    const delivered = (): boolean => [...this.#lanes.values()].every((lane) => lane.position >= position)
+    await this.#until(delivered, withinMs)
+    this.#stopping = true
+    clearTimeout(this.#restart)
+    this.#worker.post({ kind: 'stop' })
+    await this.#until(() => !this.#running, lastBatchMs)
+    if (this.#running) this.#worker.terminate()
+  }
+
+  #start(): DeliveryWorker {
+    const worker = (this.#context.startWorker ?? startDeliveryWorker)(this.#opening)
+    this.#running = true
+    worker.onMessage((message) => {
+      this.#take(message)
+      this.#changed?.()
+    })
+    worker.onExit((error) => {
+      this.#ended(error)
+      this.#changed?.()
+    })
+    return worker
+  }
+
+  #take(message: FromDeliveryWorker): void {
+    switch (message.kind) {
+      case 'delivered':
+        this.#lanes.set(message.sink, { position: message.position, problem: null })
+        this.#context.onDelivered(message.sink, message.position, message.records)
+        return
+      case 'troubled':
+        this.#trouble(message.sink, message.code, message.message)
+        return
+      case 'log':
+        this.#context.log(message.level, message.message, message.fields)
+        return
     }
-    case 'log':
-      context.log(message.level, message.message, message.fields)
-      return
-    case 'stopped':
-      return
   }
-}
 
-/** The thread itself ended: nothing is delivered until the next start; the spool keeps everything. */
-function fail(error: Error, lanes: Map<string, LaneStatus>, context: DeliveryContext): void {
-  const fault = error instanceof CountersignError ? error.code : 'SPOOL_FAILED'
-  for (const [sink, { position }] of lanes) {
-    lanes.set(sink, { position, problem: { code: fault, message: error.message } })
-    context.onTrouble(sink, fault, error.message)
+  #trouble(sink: string, code: ErrorCode, message: string): void {
+    this.#lanes.set(sink, { position: this.#lanes.get(sink)?.position ?? 0, problem: { code, message } })
+    this.#context.onTrouble(sink, code, message)
+  }
+
+  /** Every lane goes on from its cursor; until then nothing is delivered, and the spool keeps everything. */
+  #ended(error: Error | undefined): void {
+    this.#running = false
+    if (this.#stopping) return
+    const why = error === undefined ? '' : `: ${error.message}`
+    for (const sink of this.#lanes.keys()) this.#trouble(sink, 'SPOOL_FAILED', `the delivery thread ended${why}`)
+    this.#restart = setTimeout(() => {
+      this.#worker = this.#start()
+    }, restartMs)
+  }
+
+  #until(holds: () => boolean, withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, withinMs)
+      this.#changed = (): void => {
+        if (!holds()) return
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#changed()
+    })
   }
 }

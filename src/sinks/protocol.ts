@@ -20,6 +20,5 @@ export type FromDeliveryWorker =
   | { readonly kind: 'delivered'; readonly sink: string; readonly position: number; readonly records: number }
   | { readonly kind: 'troubled'; readonly sink: string; readonly code: ErrorCode; readonly message: string }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: object }
-  | { readonly kind: 'stopped' }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

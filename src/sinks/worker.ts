@@ -37,7 +37,6 @@ port.on('message', (message: ToDeliveryWorker) => {
 
 await Promise.all(lanes.map((lane) => deliver(lane)))
 spool.close()
-say({ kind: 'stopped' })
 port.close()
 
 function openSpool(dir: string): SpoolReader {

@@ -1,13 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http'
-import { CountersignError } from '../errors.ts'
+import { CountersignError, messageOf } from '../errors.ts'
+import type { PartHealth } from './health.ts'
 import type { Metrics } from './metrics.ts'
-
-/** One part's word on whether it can do its work. */
-export interface PartHealth {
-  readonly part: string
-  /** What is wrong and what to do, or null. */
-  readonly problem: string | null
-}
 
 export interface AdminParts {
   /** Parts without which no request can be allowed. */
@@ -27,7 +21,9 @@ export interface Admin {
 /** Serves `/metrics`, `/healthz` (the process lives) and `/readyz` (requests can be allowed). Throws ADDRESS_IN_USE or LISTEN_REFUSED. */
 export function startAdmin(host: string, port: number, parts: AdminParts): Promise<Admin> {
   const server = createServer((request, response) => {
-    void answer(request.url ?? '', response, parts)
+    answer(request.url ?? '', response, parts).catch((fault: unknown) => {
+      write(response, 500, { status: 'failed inside', problem: messageOf(fault) })
+    })
   })
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs'
+import { CountersignError, messageOf } from '../errors.ts'
+import type { KafkaLogin } from './kafka.ts'
+
+/** A login as the settings have it: with one of the two. */
+export interface LoginSettings extends Omit<KafkaLogin, 'password'> {
+  readonly password?: string | undefined
+  readonly passwordFile?: string | undefined
+}
+
+/** Reads the password where a file holds it; a newline at its end is not part of it. Throws CONFIG_INVALID. */
+export function readLogin(sink: string, settings: LoginSettings): KafkaLogin {
+  const { password = '', passwordFile, mechanism, username } = settings
+  if (passwordFile === undefined) return { mechanism, username, password }
+  try {
+    return { mechanism, username, password: readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '') }
+  } catch (thrown) {
+    const message = `sinks.${sink}.sasl.passwordFile: ${messageOf(thrown)}`
+    throw new CountersignError('CONFIG_INVALID', message, { cause: thrown })
+  }
+}
