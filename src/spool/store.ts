@@ -96,15 +96,15 @@ export class SpoolStore {
   }
 
   #transaction(doing: string, change: () => void): void {
-    const before = { head: this.#head, waiting: this.#waiting }
+    const before = this.#head
     try {
       this.#database.exec('BEGIN IMMEDIATE')
       change()
-      this.#waiting = this.#countWaiting()
+      const waiting = this.#countWaiting()
       this.#database.exec('COMMIT')
+      this.#waiting = waiting
     } catch (thrown) {
-      this.#head = before.head
-      this.#waiting = before.waiting
+      this.#head = before
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw spoolFault(`cannot ${doing}`, thrown)
     }

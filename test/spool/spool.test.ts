@@ -125,6 +125,8 @@ describe('append, strict', () => {
     expect(spool.status().problem).toMatchObject({ code: 'SPOOL_FULL' })
     expect(await spool.append(newDecision().event)).toBe(false)
     const access = spool.record(newAccess())
+    // Long enough for several tries, each of which carries the gap.
+    await new Promise((resolve) => setTimeout(resolve, 700))
     disk.heal()
     expect(await access).toBe(true)
     expect(spool.status().problem).toBeNull()

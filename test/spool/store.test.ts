@@ -104,6 +104,13 @@ describe('a batch', () => {
       }),
     ).toContain('SPOOL_FAILED')
     expect(store.state()).toEqual(before)
+    const badCursor = { sink: 'archive', position: bad as unknown as number }
+    expect(
+      codeOf(() => {
+        store.append(events(3), [badCursor])
+      }),
+    ).toContain('SPOOL_FAILED')
+    expect(store.state()).toEqual(before)
     store.append(events(1), [])
     store.close()
     expect(keptIn(dir).map(({ sequence }) => Number(sequence))).toEqual([1, 2, 3, 4])
