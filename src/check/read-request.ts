@@ -90,7 +90,9 @@ function malformedPart(attributes: AttributeContext, action: Action, resource: R
   if (action.method === undefined || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(action.method)) {
     return 'the method is not a token of RFC 9110'
   }
-  if (/[\uFFFD\s/\\@?#]/.test(resource.host ?? '')) return 'the host has a character that no host name has'
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  if (/[\uFFFD\s\u0000-\u001f\u007f/\\@?#]/.test(resource.host ?? ''))
+    return 'the host has a character that no host name has'
   return pathForm(action.method, resource.path)
 }
 

@@ -9,7 +9,7 @@ export const pathClasses = {
   semicolon: 'a semicolon, which begins path parameters',
   'double-slash': 'two slashes in a row',
   control: 'a control character, encoded or not',
-  'invalid-percent': 'a percent sign without two hexadecimal digits',
+  'invalid-percent': 'a percent sign without two hexadecimal digits, or a character encoded longer than UTF-8 allows',
   fragment: 'a number sign, which begins a fragment',
 } as const
 
@@ -22,8 +22,9 @@ const patterns: readonly (readonly [PathClass, RegExp])[] = [
   ['semicolon', /;|%3b/i],
   ['double-slash', /\/\//],
   // eslint-disable-next-line no-control-regex -- they are what is looked for
-  ['control', /[\u0000-\u001f\u007f]|%(?:[01][0-9a-f]|7f)/i],
-  ['invalid-percent', /%(?![0-9a-f]{2})/i],
+  ['control', /[\u0000-\u001f\u007f-\u009f]|%(?:[01][0-9a-f]|7f|c2%[89][0-9a-f])/i],
+  // Overlong: a lenient decoder reads %c0%af as a slash and %c0%ae as a dot.
+  ['invalid-percent', /%(?![0-9a-f]{2})|%c[01]|%e0%[89][0-9a-f]|%f0%8[0-9a-f]/i],
   ['fragment', /#/],
 ]
 

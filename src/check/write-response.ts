@@ -27,10 +27,12 @@ const unavailable: DenialStatus = { http: 'ServiceUnavailable', grpc: 14 }
  * the decision in `dynamic_metadata`, which Envoy repeats in the access log.
  */
 export function writeCheckResponse(decision: Decision, request: AccessRequest): CheckResponse {
-  const principal = principalOf(request)
-  const metadata = { dynamic_metadata: metadataOf(decision, principal, request.action.protocol) }
+  const metadata = { dynamic_metadata: metadataOf(decision, request) }
   if (decision.effect === 'allow') {
-    const headers = [setHeader(decisionIdHeader, decision.decisionId), setHeader(principalHeader, principal)]
+    const headers = [
+      setHeader(decisionIdHeader, decision.decisionId),
+      setHeader(principalHeader, principalOf(request) ?? anonymousSubject),
+    ]
     return { status: { code: 0 }, ok_response: { headers }, http_response: 'ok_response', ...metadata }
   }
   const { http, grpc } = statusOf(decision.reason)
@@ -67,9 +69,17 @@ function statusOf(reason: DenyReason): DenialStatus {
   }
 }
 
-function principalOf(request: AccessRequest): string {
-  const { peer } = request.subject
-  return peer.kind === 'proved' ? peer.principal.id.uri : anonymousSubject
+/** The caller's SPIFFE ID, or `anonymous`; undefined where the caller presented what is no SPIFFE ID. */
+function principalOf({ subject: { peer } }: AccessRequest): string | undefined {
+  switch (peer.kind) {
+    case 'proved':
+    case 'unknown-trust-domain':
+      return peer.principal.id.uri
+    case 'missing':
+      return anonymousSubject
+    case 'invalid':
+      return undefined
+  }
 }
 
 /** `append: false`, always: where it is left out, Envoy appends the value to what the client sent. */
@@ -77,14 +87,21 @@ function setHeader(key: string, value: string): HeaderValueOption {
   return { header: { key, value }, append: { value: false } }
 }
 
-function metadataOf(decision: Decision, principal: string, protocol: string): Struct {
+/** Longest path that the metadata repeats, in bytes: Envoy drops access-log entries once its buffer (16 KiB) is full. */
+const maxRepeatedPathBytes = 1024
+
+function metadataOf(decision: Decision, request: AccessRequest): Struct {
+  const principal = principalOf(request)
+  const { path } = request.resource
   const fields: Record<string, Value> = {
     decisionId: text(decision.decisionId),
     effect: text(decision.effect),
     reason: text(decision.reason),
-    principal: text(principal),
-    protocol: text(protocol),
+    protocol: text(request.action.protocol),
   }
+  if (principal !== undefined) fields['principal'] = text(principal)
+  // The entry's own path may have been rewritten, and the header that keeps the original one is the caller's to forge.
+  if (path !== undefined && Buffer.byteLength(path) <= maxRepeatedPathBytes) fields['path'] = text(path)
   if (decision.policyVersion !== null) fields['policyVersion'] = text(decision.policyVersion)
   if (decision.rule !== null) fields['rule'] = { structValue: ruleOf(decision.rule) }
   return { fields }

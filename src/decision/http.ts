@@ -34,14 +34,17 @@ export function resourceOf(principal: string, authority: string, target: string,
     ...(principal === '' ? {} : { principal }),
     ...(host === '' ? {} : { host }),
     ...(path === '' ? {} : { path }),
-    ...(port === undefined ? {} : { port }),
+    ...(port === undefined || port > 65_535 ? {} : { port }),
     query,
   }
 }
 
-/** Host names compare without regard to case (RFC 9110, section 4.2.3), and the port is a token of its own. */
+/**
+ * Host names compare without regard to case (RFC 9110, section 4.2.3), the port is a token of its own, and a final dot
+ * (RFC 1034, section 3.1) names the same host.
+ */
 function hostName(authority: string): string {
-  return authority.toLowerCase().replace(/:\d+$/, '')
+  return authority.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '')
 }
 
 /** A protobuf Timestamp as a date; undefined where it is absent, or outside of the years 0001 to 9999 that it may have. */
@@ -51,7 +54,8 @@ export function timeOf(
   const { seconds, nanos = 0 } = timestamp ?? {}
   if (seconds === undefined || !(seconds >= firstSecond && seconds <= lastSecond)) return undefined
   const time = new Date(seconds * 1000 + Math.trunc(nanos / 1e6))
-  return time.getUTCFullYear() > 9999 || Number.isNaN(time.getTime()) ? undefined : time
+  const year = time.getUTCFullYear()
+  return year >= 1 && year <= 9999 ? time : undefined
 }
 
 const firstSecond = Date.parse('0001-01-01T00:00:00Z') / 1000
