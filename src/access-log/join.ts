@@ -8,25 +8,50 @@ import type { Struct__Output } from '../wire/google/protobuf/Struct.ts'
 export interface Joined extends Pick<AccessData, 'decisionId' | 'effect' | 'reason' | 'rule' | 'policyVersion'> {
   /** The protocol as the decision saw it; an entry by itself does not tell gRPC from HTTP. */
   readonly protocol: Protocol | null
+  /** The path as the decision saw it, where the answer repeated it. */
+  readonly path: string | null
 }
 
 const authorizers = ['envoy.filters.http.ext_authz', 'envoy.filters.network.ext_authz']
-const istioRbac = 'envoy.filters.http.rbac'
+const istioRbac = ['envoy.filters.http.rbac', 'envoy.filters.network.rbac']
 const istioDemand = 'istio_ext_authz_shadow_effective_policy_id'
 
-/** Reads the decision that came back in Envoy's dynamic metadata; all null where there was none. */
+const unjoined: Joined = {
+  decisionId: null,
+  effect: null,
+  reason: null,
+  rule: null,
+  policyVersion: null,
+  protocol: null,
+  path: null,
+}
+
+/**
+ * Reads the decision that came back in Envoy's dynamic metadata; all null where there was none. Another authorizer may write
+ * there too: only what has a decision id of our form is a decision of ours.
+ */
 export function joinDecision(metadata: Metadata__Output | undefined): Joined {
-  const answer = authorizers.map((name) => structOf(metadata, name)).find((found) => found !== undefined)
+  const answer = authorizers.map((name) => structOf(metadata, name)).find((found) => decisionIdOf(found) !== null)
+  if (answer === undefined) return unjoined
   const effect = textOf(answer, 'effect')
   const protocol = textOf(answer, 'protocol')
+  const policyVersion = textOf(answer, 'policyVersion')
   return {
-    decisionId: textOf(answer, 'decisionId'),
+    decisionId: decisionIdOf(answer),
     effect: effect === 'allow' || effect === 'deny' ? effect : null,
     reason: textOf(answer, 'reason'),
     rule: ruleOf(answer),
-    policyVersion: textOf(answer, 'policyVersion'),
+    policyVersion: policyVersion !== null && /^sha256:[0-9a-f]{64}$/.test(policyVersion) ? policyVersion : null,
     protocol: protocol === 'http' || protocol === 'grpc' || protocol === 'tcp' ? protocol : null,
+    path: textOf(answer, 'path'),
   }
+}
+
+const uuidv7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+function decisionIdOf(answer: Struct__Output | undefined): string | null {
+  const id = textOf(answer, 'decisionId')
+  return id !== null && uuidv7.test(id) ? id : null
 }
 
 /** What of an entry tells whether Envoy asked. */
@@ -53,7 +78,7 @@ function askedInVain({ flags, details, failureModeAllowed, metadata }: Mediation
   if (details?.startsWith('ext_authz_error') === true || failureModeAllowed === 'true') return true
   // Every answer of ours carries a decision id, so an authorizer's refusal without one was no answer.
   if (flags.includes('UAEX')) return true
-  return textOf(structOf(metadata, istioRbac), istioDemand)?.startsWith('istio-ext-authz') === true
+  return istioRbac.some((name) => textOf(structOf(metadata, name), istioDemand)?.startsWith('istio-ext-authz') === true)
 }
 
 function structOf(metadata: Metadata__Output | undefined, name: string): Struct__Output | undefined {
@@ -71,6 +96,8 @@ function ruleOf(answer: Struct__Output | undefined): Rule | null {
   const rule = Object.hasOwn(fields, 'rule') ? fields['rule']?.structValue : undefined
   const file = textOf(rule, 'file')
   const text = textOf(rule, 'text')
-  const line = rule?.fields?.['line']?.numberValue
-  return file === null || text === null || line === undefined ? null : { file, line, text }
+  const line = rule?.fields?.['line']?.numberValue ?? 0
+  return file === null || file === '' || text === null || !(Number.isSafeInteger(line) && line > 0)
+    ? null
+    : { file, line, text }
 }

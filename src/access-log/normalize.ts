@@ -27,14 +27,19 @@ export function normalizeHttp(entry: HTTPAccessLogEntry__Output, logger: Logger,
   const joined = joinDecision(common.metadata)
   const phase = phaseOf(common)
   const outcome = httpOutcome(entry, phase)
-  // What the client asked for, as the decision saw it: Envoy's routing may have rewritten the path since.
-  const target = request.original_path ?? request.path ?? ''
+  // `original_path` is not read: it is a header of the request, and sidecars take it from the caller as it is.
+  const target = request.path ?? ''
+  const path = joined.path ?? splitTarget(target).path
   const isGrpc = joined.protocol === 'grpc' || isGrpcContent(headerOf(request.request_headers, 'content-type'))
   const method = methodOf(request)
   return accessEvent({
     ...commonFacts(common, parts),
-    action: httpAction(method, isGrpc, splitTarget(target).path),
-    resource: resourceOf(localPrincipal(common), request.authority ?? '', target, localPort(common)),
+    action: httpAction(method, isGrpc, path),
+    resource: {
+      ...resourceOf(localPrincipal(common), request.authority ?? '', target, localPort(common)),
+      // As the decision saw it: Envoy's routing may have rewritten the path since.
+      ...(path === '' ? {} : { path }),
+    },
     context: contextOf(request, common),
     ...envoyFacts(common, logger, phase, joined, {
       outcome,
@@ -104,6 +109,8 @@ function phaseOf(common: AccessLogCommon__Output): AccessData['phase'] {
     case 'DownstreamPeriodic':
     case 'UpstreamPeriodic':
     case 'UdpPeriodic':
+    // The end of one attempt upstream; the access itself ends with DownstreamEnd.
+    case 'UpstreamEnd':
       return 'periodic'
     default:
       // Envoys that do not say the type say at least whether the entry is the last one.
@@ -133,7 +140,8 @@ function contextOf(request: HTTPRequestProperties__Output, common: AccessLogComm
 
 function methodOf(request: HTTPRequestProperties__Output): string | undefined {
   const method = request.request_method
-  return method === undefined ? undefined : String(method)
+  // Envoy names ten methods; of any other it says nothing, and a number is one that proto/ does not name.
+  return typeof method === 'string' && method !== 'METHOD_UNSPECIFIED' ? method : undefined
 }
 
 function localPrincipal(common: AccessLogCommon__Output): string {

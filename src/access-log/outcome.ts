@@ -50,12 +50,13 @@ export function httpOutcome(entry: HTTPAccessLogEntry__Output, phase: AccessData
   // Envoy writes 0 where no response was sent.
   const status = response?.response_code?.value ?? 0
   const details = response?.response_code_details ?? null
+  const grpcStatus = grpcStatusOf(response)
   return {
-    status: status === 0 ? null : status,
-    grpcStatus: grpcStatusOf(response),
+    status: status >= 100 && status <= 999 ? status : null,
+    grpcStatus,
     flags,
     details,
-    final: phase === 'end' ? httpFinal(status, flags, details) : null,
+    final: phase === 'end' ? httpFinal({ status, grpcStatus, flags, details }) : null,
     bytesReceived: request?.request_body_bytes ?? 0,
     bytesSent: response?.response_body_bytes ?? 0,
     ...commonOutcome(entry.common_properties),
@@ -66,12 +67,13 @@ export function httpOutcome(entry: HTTPAccessLogEntry__Output, phase: AccessData
 export function tcpOutcome(entry: TCPAccessLogEntry__Output, phase: AccessData['phase']): OutcomeData {
   const common = entry.common_properties
   const flags = flagsOf(common?.response_flags)
+  const details = common?.connection_termination_details ?? null
   return {
     status: null,
     grpcStatus: null,
     flags,
-    details: common?.connection_termination_details ?? null,
-    final: phase === 'end' ? tcpFinal(flags) : null,
+    details,
+    final: phase === 'end' ? tcpFinal(flags, details) : null,
     bytesReceived: entry.connection_properties?.received_bytes ?? 0,
     bytesSent: entry.connection_properties?.sent_bytes ?? 0,
     ...commonOutcome(common),
@@ -97,16 +99,31 @@ const failures = new Set([
   'SI',
 ])
 
-function httpFinal(status: number, flags: readonly string[], details: string | null): Final {
-  if (flags.includes('UAEX') || flags.includes('RL') || refusals.test(details ?? '')) return 'refused'
+/** Envoy answers 499 to nobody where the client has gone. */
+const hangUps = new Set(['DC', 'DR'])
+
+type HttpSigns = Pick<OutcomeData, 'grpcStatus' | 'flags' | 'details'> & { readonly status: number }
+
+function httpFinal({ status, grpcStatus, flags, details }: HttpSigns): Final {
+  if (isRefusal(flags, details)) return 'refused'
   if (details === 'via_upstream' && status !== 0) return 'served'
   if (status === 0 || flags.some((flag) => failures.has(flag))) return 'failed'
   if (status >= 500) return 'failed'
-  return status >= 400 ? 'refused' : 'served'
+  if (status >= 400) return flags.some((flag) => hangUps.has(flag)) ? 'failed' : 'refused'
+  // What Envoy itself answers to a gRPC client has HTTP status 200.
+  if (details === null || grpcStatus === null || grpcStatus === 0) return 'served'
+  return grpcStatus === permissionDenied || grpcStatus === unauthenticated ? 'refused' : 'failed'
 }
 
-function tcpFinal(flags: readonly string[]): Final {
-  if (flags.includes('UAEX') || flags.includes('RL')) return 'refused'
+const permissionDenied = 7
+const unauthenticated = 16
+
+function isRefusal(flags: readonly string[], details: string | null): boolean {
+  return flags.includes('UAEX') || flags.includes('RL') || refusals.test(details ?? '')
+}
+
+function tcpFinal(flags: readonly string[], details: string | null): Final {
+  if (isRefusal(flags, details)) return 'refused'
   return flags.some((flag) => failures.has(flag)) ? 'failed' : 'served'
 }
 
@@ -133,5 +150,6 @@ function commonOutcome(common: AccessLogCommon__Output | undefined): Pick<Outcom
 
 function millisecondsOf(duration: Duration__Output | undefined): number | null {
   if (duration === undefined) return null
-  return (duration.seconds ?? 0) * 1000 + Math.round((duration.nanos ?? 0) / 1000) / 1000
+  const ms = (duration.seconds ?? 0) * 1000 + Math.round((duration.nanos ?? 0) / 1000) / 1000
+  return ms < 0 ? null : ms
 }
