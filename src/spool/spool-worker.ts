@@ -3,28 +3,31 @@ import type { FromSpoolWorker, SpoolOpening, ToSpoolWorker } from './protocol.ts
 
 /** The thread that owns the spool's file, as the main thread sees it. */
 export interface SpoolWorker {
-  post(message: ToSpoolWorker): void
-  /** Called with each message of the worker, in order. */
-  onMessage(listener: (message: FromSpoolWorker) => void): void
-  /** Called once, when the thread has ended, with the error that ended it, if one did. */
-  onExit(listener: (error: Error | undefined) => void): void
+  /** Its first words: `opened`, or `failed`. Never rejects. */
+  readonly opened: Promise<FromSpoolWorker>
+  /** Resolves when the thread has ended, with what ended it where that was an error. */
+  readonly ended: Promise<Error | undefined>
+  /** Asks for one thing; one is asked at a time. Never rejects; does not resolve where the thread ends instead. */
+  ask(message: ToSpoolWorker): Promise<FromSpoolWorker>
 }
 
 export function startSpoolWorker(opening: SpoolOpening): SpoolWorker {
   // The sources run as they are too, without a build: then the worker is TypeScript like this file.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: opening })
+  const answer = (): Promise<FromSpoolWorker> => new Promise((resolve) => worker.once('message', resolve))
   return {
-    post: (message) => {
-      worker.postMessage(message)
-    },
-    onMessage: (listener) => worker.on('message', listener),
-    onExit: (listener) => {
-      let failure: Error | undefined
-      worker.on('error', (error: Error) => (failure = error))
-      worker.on('exit', () => {
-        listener(failure)
+    opened: answer(),
+    ended: new Promise((resolve) => {
+      worker.once('error', resolve)
+      worker.once('exit', () => {
+        resolve(undefined)
       })
+    }),
+    ask: (message) => {
+      const answered = answer()
+      worker.postMessage(message)
+      return answered
     },
   }
 }

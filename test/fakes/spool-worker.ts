@@ -23,8 +23,7 @@ export function fakeSpoolWorker(now: () => Date): FakeSpoolWorker {
   let stalled = false
   let held: (() => void)[] = []
   const batches: number[] = []
-  let say: (message: FromSpoolWorker) => void = () => undefined
-  let exit: (error: Error | undefined) => void = () => undefined
+  const end = Promise.withResolvers<Error | undefined>()
 
   const answer = (store: SpoolStore, message: ToSpoolWorker): FromSpoolWorker => {
     if (failure !== undefined && message.kind !== 'close') {
@@ -45,22 +44,20 @@ export function fakeSpoolWorker(now: () => Date): FakeSpoolWorker {
     batches,
     start: (opening) => {
       const store = new SpoolStore(opening, now)
-      setImmediate(() => {
-        say({ kind: 'opened', state: store.state() })
-      })
       return {
-        post: (message) => {
-          setImmediate(() => {
-            const reply = answer(store, message)
-            if (stalled)
-              held.push(() => {
-                say(reply)
-              })
-            else say(reply)
-          })
-        },
-        onMessage: (listener) => (say = listener),
-        onExit: (listener) => (exit = listener),
+        opened: Promise.resolve({ kind: 'opened', state: store.state() }),
+        ended: end.promise,
+        ask: (message) =>
+          new Promise((resolve) => {
+            setImmediate(() => {
+              const reply = answer(store, message)
+              const tell = (): void => {
+                resolve(reply)
+              }
+              if (stalled) held.push(tell)
+              else tell()
+            })
+          }),
       }
     },
     stall: () => (stalled = true),
@@ -72,7 +69,7 @@ export function fakeSpoolWorker(now: () => Date): FakeSpoolWorker {
     fail: (code, retryable) => (failure = new CountersignError(code, `the disk says ${code}`, { retryable })),
     heal: () => (failure = undefined),
     die: () => {
-      exit(new Error('the thread is gone'))
+      end.resolve(new Error('the thread is gone'))
     },
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCountersign, startCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { answers, start, until } from '../../deploy/envoy/demo/processes.ts'
-import type { DecisionData, TrailGap } from '../../src/audit/event.ts'
+import type { DecisionData, TrailData } from '../../src/audit/event.ts'
 import { recordsIn } from '../e2e/mesh.ts'
 import { describeWith } from '../real/parts.ts'
 import { type Answered, openAsker } from './checks.ts'
@@ -67,7 +67,7 @@ async function expectAccountedFor(
   )
   const unrecorded = answered.filter(({ decisionId, effect }) => effects.get(decisionId) !== effect)
   expect(unrecorded.filter(({ reason }) => reason !== 'AUDIT_UNAVAILABLE')).toEqual([])
-  const gaps = records.map((record) => record.data as TrailGap).filter(({ change }) => change === 'gap')
+  const gaps = records.map((record) => record.data as TrailData).filter((trail) => trail.change === 'gap')
   expect(gaps.reduce((sum, { count }) => sum + count, 0)).toBe(unrecorded.length)
   expect(new Set(gaps.map(({ reason }) => reason))).toEqual(new Set(['SPOOL_FULL']))
 }

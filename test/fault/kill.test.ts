@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Countersign, runCountersign, startCountersign } from '../../deploy/envoy/demo/countersign.ts'
-import type { DecisionData, TrailOpened } from '../../src/audit/event.ts'
+import type { DecisionData, TrailData } from '../../src/audit/event.ts'
 import { recordsIn } from '../e2e/mesh.ts'
 import { type Answered, openAsker } from './checks.ts'
 
@@ -48,7 +48,7 @@ describe('kill -9 under load', () => {
       const lost = answered.filter(({ decisionId, effect }) => effects.get(decisionId) !== effect)
       expect(lost).toEqual([])
 
-      const opened = records.map((record) => record.data as TrailOpened).filter(({ change }) => change === 'opened')
+      const opened = records.map((record) => record.data as TrailData).filter((trail) => trail.change === 'opened')
       expect(opened).toHaveLength(kills + 1)
       expect(opened.map(({ previous }) => previous?.closed ?? null)).toEqual([
         null,
