@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { printTable } from '../../src/cli/print.ts'
 import { makeAuthority, writePki } from './demo/certificates.ts'
-import { runCountersign, startCountersign } from './demo/countersign.ts'
+import { runCountersign, showCountersign, startCountersign } from './demo/countersign.ts'
 import { startOrders } from './demo/orders.ts'
 import { until } from './demo/processes.ts'
 import { type Answer, ask, type Client } from './demo/request.ts'
@@ -46,19 +46,18 @@ let sidecar: Sidecar | undefined
 let failures = 0
 try {
   sidecar = await startSidecar({ folder, countersignPort: countersign.port, upstream: orders })
-  say(
-    `Countersign answers on 127.0.0.1:${countersign.port}; Envoy is the sidecar of shop/orders, mTLS on 127.0.0.1:${sidecar.ports.http}.`,
-  )
+  say(`Countersign answers on 127.0.0.1:${countersign.port}.`)
+  say(`Envoy, the sidecar of shop/orders, takes mTLS on 127.0.0.1:${sidecar.ports.http}.`)
   const answers = await play(sidecar)
   // Envoy sends its access log every half second.
   await until('the access log', async () => (await accesses()).length >= answers.length)
   say('\nWhat was asked, and what came back:\n')
   await showAnswers(answers)
   await countersign.process.stop()
-  say('\nThe trail: each access once, its decision joined with its outcome (countersign query):\n')
-  await show(['query', '--data', data])
+  say('\nThe trail, each decision joined with its outcome (countersign query):\n')
+  showCountersign(['query', '--data', data])
   say('\nIs the trail whole? (countersign verify)\n')
-  failures += await show(['verify', '--data', data])
+  failures += showCountersign(['verify', '--data', data])
 } finally {
   await sidecar?.process.stop()
   await countersign.process.stop()
@@ -109,7 +108,13 @@ async function showAnswers(answers: readonly { scene: Scene; answer: Answer }[])
       rule === null ? '-' : `${rule.file}:${rule.line}  ${rule.text}`,
     ]
   })
-  const titles = ['WHO', 'REQUEST', 'ANSWER', 'REASON', 'RULE'].map((title) => ({ title }))
+  const titles = [
+    { title: 'WHO', shrinksTo: 12 },
+    { title: 'REQUEST', shrinksTo: 14 },
+    { title: 'ANSWER' },
+    { title: 'REASON' },
+    { title: 'RULE', shrinksTo: 14 },
+  ]
   say(printTable(titles, rows, process.stdout.columns))
 }
 
@@ -118,12 +123,6 @@ function decisionIdOf(answer: Answer): string {
   if (answer.status !== 200) return (JSON.parse(answer.body) as { decisionId: string }).decisionId
   const echoed = JSON.parse(answer.body) as { headers: Record<string, string> }
   return echoed.headers['x-countersign-decision-id'] ?? ''
-}
-
-async function show(args: readonly string[]): Promise<number> {
-  const { status, output } = await runCountersign(args)
-  say(output.trimEnd())
-  return status ?? 1
 }
 
 function say(text: string): void {

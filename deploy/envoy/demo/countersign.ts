@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +63,11 @@ export async function runCountersign(
   const running = startWithin(options, args)
   const status = await running.exited
   return { status, output: running.output() }
+}
+
+/** Runs one command line of Countersign on this process's own terminal; returns its exit status. */
+export function showCountersign(args: readonly string[]): number {
+  return spawnSync('node', [...mainOf({}), ...args], { stdio: 'inherit' }).status ?? 1
 }
 
 function startWithin(options: Pick<CountersignOptions, 'main' | 'within'>, args: readonly string[]): Running {

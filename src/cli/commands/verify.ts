@@ -93,7 +93,8 @@ function verdictOf({ verdict, bad, totals }: Verification): string {
 }
 
 function duplicatesIn(count: number): string {
-  return count === 0 ? '' : ` (${counted(count, 'duplicate')}, byte for byte the same)`
+  if (count === 0) return ''
+  return ` (${count} met twice, byte for byte the same: the spool keeps records for a while after delivery)`
 }
 
 function described({ trail, sequence, file, line, problem }: BadPlace): string {
