@@ -6,7 +6,7 @@ import { openForWriting } from './file.ts'
 import type { Cursor, SpoolOpening, SpoolState } from './protocol.ts'
 
 /** Most delivered records that one batch deletes, so that no batch takes long. */
-const deletesPerBatch = 4096
+const deletesPerBatch = 1024
 
 /** The last record as it is committed. */
 interface Head {
@@ -158,12 +158,16 @@ export class SpoolStore {
     }
   }
 
-  /** What was delivered before this transaction only: `#countWaiting` still has to see what it delivers. */
+  /**
+   * What was delivered before this transaction only: `#countWaiting` still has to see what it delivers. Looks at the oldest
+   * records and no further: millions may wait for their time.
+   */
   #deleteDelivered(): void {
-    this.#run(
-      'DELETE FROM records WHERE position IN (SELECT position FROM records WHERE position <= ? AND recorded_ms < ? LIMIT ?)',
-      ...[this.#waiting.position, this.#now().getTime() - this.#opening.retainDeliveredMs, deletesPerBatch],
-    )
+    const cutoff = this.#now().getTime() - this.#opening.retainDeliveredMs
+    const first = this.#get('SELECT position, recorded_ms FROM records ORDER BY position LIMIT 1')
+    if (first === undefined || Number(first['recorded_ms']) >= cutoff) return
+    const last = Math.min(this.#waiting.position, Number(first['position']) + deletesPerBatch - 1)
+    this.#run('DELETE FROM records WHERE position <= ? AND recorded_ms < ?', last, cutoff)
   }
 
   /** A sink that the settings no longer name must not hold records back; a new one begins with what is still here. */

@@ -152,6 +152,18 @@ describe('cursors', () => {
     store.close()
   })
 
+  test('let a batch delete only so much, and the next one the rest', () => {
+    const store = open({ retainDeliveredMs: 0 })
+    store.append(events(1500), [])
+    store.append([], [{ sink: 'archive', position: 1501 }])
+    clock = new Date(clock.getTime() + 1)
+    store.append([], [])
+    expect(keptIn(dir)).toHaveLength(1501 - 1024)
+    store.append([], [])
+    expect(keptIn(dir)).toHaveLength(0)
+    store.close()
+  })
+
   test('of a new sink begin with what is still here; those of a forgotten one hold nothing back', () => {
     const first = open({ sinks: ['archive', 'kafka'] })
     first.append(events(4), [{ sink: 'archive', position: 5 }])
