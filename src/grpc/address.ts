@@ -8,13 +8,17 @@ export interface ListenAddress {
   readonly target: string
   readonly host: string | null
   readonly port: number | null
+  /** Path of the Unix socket, or null. */
+  readonly socket: string | null
 }
 
 /** Parses `HOST:PORT`, `[IPv6]:PORT` or `unix:PATH`. Port 0 lets the system choose. */
 export function parseListenAddress(text: string): Parsed<ListenAddress> {
   if (text.startsWith('unix:')) {
-    return text.length > 'unix:'.length
-      ? { ok: true, value: { text, target: text, host: null, port: null } }
+    // gRPC also writes absolute paths as unix:///path.
+    const socket = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
+    return socket.length > 0
+      ? { ok: true, value: { text, target: `unix:${socket}`, host: null, port: null, socket } }
       : { ok: false, problem: 'the path of the Unix socket is missing: unix:PATH' }
   }
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? []
@@ -23,7 +27,7 @@ export function parseListenAddress(text: string): Parsed<ListenAddress> {
     return { ok: false, problem: 'the form is HOST:PORT, [IPv6]:PORT or unix:PATH' }
   }
   if (Number(port) > 65535) return { ok: false, problem: 'a port is a number from 0 to 65535' }
-  return { ok: true, value: { text, target: text, host, port: Number(port) } }
+  return { ok: true, value: { text, target: text, host, port: Number(port), socket: null } }
 }
 
 /** An address with a host and a port. */

@@ -14,20 +14,29 @@ export function callerOf(call: AnyCall): Caller {
   const address = hostOf(call.getPeer())
   const { transportSecurityType, sslPeerCertificate } = call.getAuthContext()
   if (transportSecurityType !== 'ssl') return { kind: 'plaintext', address }
+  const invalid = (problem: string): Caller => ({ kind: 'invalid', problem, address })
   const uris = uriNames(sslPeerCertificate?.subjectaltname ?? '')
+  if (uris === undefined) return invalid('the names of the certificate cannot be read')
   const [uri] = uris
-  if (uri === undefined) return { kind: 'invalid', problem: 'the certificate has no URI SAN', address }
-  if (uris.length > 1) return { kind: 'invalid', problem: 'the certificate has more than one URI SAN', address }
+  if (uri === undefined) return invalid('the certificate has no URI SAN')
+  if (uris.length > 1) return invalid('the certificate has more than one URI SAN')
   const id = parseSpiffeId(uri)
-  return id.ok ? { kind: 'proved', id: id.value, address } : { kind: 'invalid', problem: id.problem, address }
+  return id.ok ? { kind: 'proved', id: id.value, address } : invalid(id.problem)
 }
 
-/** Node writes SANs as `URI:…, DNS:…`, and quotes those with special characters, which no SPIFFE ID has. */
-function uriNames(names: string): string[] {
-  return names
-    .split(', ')
-    .filter((name) => name.startsWith('URI:'))
-    .map((name) => name.slice('URI:'.length))
+/**
+ * The URIs of what Node.js writes as `URI:…, DNS:…`; undefined where it is written otherwise. A name with a comma or another
+ * special character stands in quotes, as JSON: read any other way, it could bring names that the certificate does not have.
+ */
+function uriNames(names: string): string[] | undefined {
+  const uris: string[] = []
+  const name = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y
+  while (name.lastIndex < names.length) {
+    const [, kind, value = ''] = name.exec(names) ?? []
+    if (kind === undefined) return undefined
+    if (kind === 'URI') uris.push(value)
+  }
+  return uris
 }
 
 function hostOf(peer: string): string {

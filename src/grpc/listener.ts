@@ -1,13 +1,14 @@
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerOptions,
   type ServerReadableStream,
   type ServerUnaryCall,
   type sendUnaryData,
+  setLogVerbosity,
   status,
 } from '@grpc/grpc-js'
-import { HealthImplementation } from 'grpc-health-check'
 import { CountersignError, messageOf } from '../errors.ts'
 import type { SpiffeId } from '../identity/spiffe-id.ts'
 import type { StreamAccessLogsMessage__Output } from '../wire/envoy/service/accesslog/v3/StreamAccessLogsMessage.ts'
@@ -15,6 +16,7 @@ import type { CheckRequest__Output } from '../wire/envoy/service/auth/v3/CheckRe
 import type { CheckResponse } from '../wire/envoy/service/auth/v3/CheckResponse.ts'
 import { type ListenAddress, mayBePlaintext } from './address.ts'
 import { type Caller, callerOf } from './caller.ts'
+import { Health } from './health.ts'
 import {
   accessLogName,
   accessLogService,
@@ -23,13 +25,15 @@ import {
   type Decoded,
   maxMessageBytes,
 } from './services.ts'
+import { removeStaleSocket } from './stale-socket.ts'
+import type { TlsMaterial } from './tls.ts'
 
 export interface ListenerSettings {
   readonly listen: ListenAddress
   /** Accepts plaintext on an address that others can reach. */
   readonly insecure: boolean
-  /** PEM; undefined for plaintext. */
-  readonly tls?: { readonly certificate: Buffer; readonly key: Buffer; readonly clientCa: Buffer }
+  /** Undefined for plaintext. */
+  readonly tls?: TlsMaterial
   readonly maxConnectionAgeMs: number
   readonly maxConcurrentStreams: number
   readonly maxSessionMemoryMb: number
@@ -68,22 +72,23 @@ const connectionGraceMs = 10_000
 /** Listens. Throws LISTEN_REFUSED, ADDRESS_IN_USE or TLS_INVALID. */
 export async function listen(settings: ListenerSettings, parts: ListenerParts): Promise<Listener> {
   refuseOpenPlaintext(settings)
+  // The library writes to the console beside us; what it has to say reaches us as an error.
+  setLogVerbosity(logVerbosity.NONE)
   const server = new Server(serverOptions(settings))
   const draining = Promise.withResolvers<undefined>()
   server.addService(authorizationService, { Check: checkHandler(parts) })
   server.addService(accessLogService, { StreamAccessLogs: logHandler(parts, draining.promise) })
-  const health = new HealthImplementation({ '': 'NOT_SERVING' })
-  health.addToServer(server)
+  const health = new Health(['', authorizationName, accessLogName])
+  health.addTo(server)
   const port = await bind(server, settings)
   return {
     port,
     setServing: (serving) => {
-      for (const name of ['', authorizationName, accessLogName]) {
-        health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING')
-      }
+      health.setServing(serving)
     },
     drain: (graceMs) => {
       draining.resolve(undefined)
+      health.end()
       return shutDown(server, graceMs)
     },
   }
@@ -109,6 +114,7 @@ function refuseOpenPlaintext({ listen: address, insecure, tls }: ListenerSetting
 }
 
 async function bind(server: Server, { listen: address, tls }: ListenerSettings): Promise<number> {
+  if (address.socket !== null) await removeStaleSocket(address.socket)
   const credentials = tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls)
   return new Promise((resolve, reject) => {
     server.bindAsync(address.target, credentials, (error, port) => {
@@ -118,7 +124,7 @@ async function bind(server: Server, { listen: address, tls }: ListenerSettings):
   })
 }
 
-function tlsCredentials(tls: NonNullable<ListenerSettings['tls']>): ServerCredentials {
+function tlsCredentials(tls: TlsMaterial): ServerCredentials {
   try {
     return ServerCredentials.createSsl(tls.clientCa, [{ cert_chain: tls.certificate, private_key: tls.key }], true)
   } catch (thrown) {

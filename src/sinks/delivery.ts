@@ -9,6 +9,8 @@ export interface DeliveryContext {
   readonly onTrouble: (sink: string, code: ErrorCode, message: string) => void
   readonly log: (level: LogLevel, message: string, fields: object) => void
   readonly startWorker?: (opening: DeliveryOpening) => DeliveryWorker
+  /** How long a stop lets the batches under way end by themselves; where one is cut off, it is delivered again at the next start. Default 3,000. */
+  readonly lastBatchMs?: number
 }
 
 /** How far a sink has got, and what is wrong with it at the moment. */
@@ -29,8 +31,7 @@ export interface Delivery {
   stop(position: number, withinMs: number): Promise<void>
 }
 
-/** A batch under way gets this long to end by itself; where it is cut off, it is delivered again at the next start. */
-const lastBatchMs = 3000
+const defaultLastBatchMs = 3000
 const restartMs = 1000
 
 /** Starts delivery from the spool in `opening.spoolDir`, which must be open for writing in this process. */
@@ -70,7 +71,7 @@ class DeliveryThread implements Delivery {
     this.#stopping = true
     clearTimeout(this.#restart)
     this.#worker.post({ kind: 'stop' })
-    await this.#until(() => !this.#running, lastBatchMs)
+    await this.#until(() => !this.#running, this.#context.lastBatchMs ?? defaultLastBatchMs)
     if (this.#running) this.#worker.terminate()
   }
 

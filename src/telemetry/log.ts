@@ -7,7 +7,9 @@ export type Log = (level: LogLevel, message: string, fields?: object) => void
 
 /** A log that writes JSON lines to standard error. */
 export function createLog(level: LogLevel, replica: string): Log {
-  const logger: Logger = pino({ level, base: { replica } }, pino.destination({ dest: 2, sync: false }))
+  const formatters = { level: (label: string) => ({ level: label }) }
+  const options = { level, base: { replica }, formatters, timestamp: pino.stdTimeFunctions.isoTime }
+  const logger: Logger = pino(options, pino.destination({ dest: 2, sync: false }))
   return (at, message, fields = {}) => {
     logger[at](fields, message)
   }

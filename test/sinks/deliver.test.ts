@@ -1,0 +1,120 @@
+import { describe, expect, test } from '@jest/globals'
+import { CountersignError } from '../../src/errors.ts'
+import { deliver, type Lane } from '../../src/sinks/deliver.ts'
+import type { Sink } from '../../src/sinks/sink.ts'
+import type { SpooledRecord } from '../../src/spool/spooled-record.ts'
+import { makeRecords } from '../contract/sink.ts'
+
+const perRead = 3
+
+/** A spool, a sink that fails as often as it is told to, and what the lane said of both. */
+class Scene {
+  readonly records: SpooledRecord[] = []
+  readonly given: (readonly number[])[] = []
+  readonly told: [position: number, records: number][] = []
+  readonly troubles: unknown[] = []
+  readonly tries: number[] = []
+  failures = 0
+  closed = 0
+  readonly sink: Sink = {
+    deliver: async (records) => {
+      this.given.push(records.map(({ position }) => position))
+      if (this.failures > 0) {
+        this.failures -= 1
+        throw new CountersignError('KAFKA_UNAVAILABLE', 'no broker answered', { retryable: true })
+      }
+    },
+    close: async () => {
+      this.closed += 1
+    },
+  }
+  readonly lane: Lane
+
+  constructor(position = 0) {
+    this.records.push(...makeRecords(7))
+    this.lane = {
+      name: 'test',
+      sink: this.sink,
+      position,
+      stopped: false,
+      read: (after) => this.records.filter((record) => record.position > after).slice(0, perRead),
+      delivered: (at, records) => this.told.push([at, records]),
+      troubled: (fault) => this.troubles.push(fault),
+      // Everything is delivered: the story is over.
+      moreToRead: async () => {
+        this.lane.stopped = true
+      },
+      nextTry: async (failures) => void this.tries.push(failures),
+    }
+  }
+}
+
+describe('delivery to one sink', () => {
+  test('gives every record, in order, and tells of each step after it', async () => {
+    const scene = new Scene()
+    await deliver(scene.lane)
+    expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [7]])
+    expect(scene.told).toEqual([
+      [3, 3],
+      [6, 3],
+      [7, 1],
+    ])
+    expect(scene.closed).toBe(1)
+  })
+
+  test('begins after the cursor', async () => {
+    const scene = new Scene(5)
+    await deliver(scene.lane)
+    expect(scene.given).toEqual([[6, 7]])
+  })
+
+  test('gives the same records until the sink has taken them, and moves the cursor only then', async () => {
+    const scene = new Scene()
+    scene.failures = 3
+    await deliver(scene.lane)
+    expect(scene.given).toEqual([[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3], [4, 5, 6], [7]])
+    expect(scene.told[0]).toEqual([3, 3])
+    expect(scene.troubles).toHaveLength(3)
+  })
+
+  test('counts failures in a row for the next try, and begins anew after a success', async () => {
+    const scene = new Scene()
+    scene.failures = 2
+    const delivered: Lane['delivered'] = (at) => void (scene.failures = at === 3 ? 1 : 0)
+    await deliver(Object.assign(scene.lane, { delivered }))
+    expect(scene.tries).toEqual([1, 2, 1])
+  })
+
+  test('goes on after the spool could not be read', async () => {
+    const scene = new Scene()
+    const { read } = scene.lane
+    let broken = true
+    const readOnceInVain: Lane['read'] = (after) => {
+      if (!broken) return read(after)
+      broken = false
+      throw new CountersignError('SPOOL_FAILED', 'busy')
+    }
+    await deliver(Object.assign(scene.lane, { read: readOnceInVain }))
+    expect(scene.troubles).toHaveLength(1)
+    expect(scene.told.at(-1)).toEqual([7, 1])
+  })
+
+  test('ends when it is stopped, also between two tries', async () => {
+    const scene = new Scene()
+    scene.failures = 5
+    const nextTry: Lane['nextTry'] = async () => {
+      scene.lane.stopped = true
+    }
+    await deliver(Object.assign(scene.lane, { nextTry }))
+    expect(scene.given).toEqual([[1, 2, 3]])
+    expect(scene.told).toEqual([])
+    expect(scene.closed).toBe(1)
+  })
+
+  test('ends also where the sink cannot be closed', async () => {
+    const scene = new Scene()
+    scene.sink.close = () => Promise.reject(new Error('stuck'))
+    await deliver(scene.lane)
+    expect(scene.troubles).toEqual([new Error('stuck')])
+  })
+})

@@ -1,0 +1,185 @@
+import { once } from 'node:events'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { v7 as uuidv7 } from 'uuid'
+import { until } from '../../deploy/envoy/demo/processes.ts'
+import { type Delivery, type DeliveryContext, startDelivery } from '../../src/sinks/delivery.ts'
+import { type DeliveryWorker, startDeliveryWorker } from '../../src/sinks/delivery-worker.ts'
+import type { SinkSettings } from '../../src/sinks/protocol.ts'
+import { Spool } from '../../src/spool/spool.ts'
+import { newAccess, newFolder, openingIn } from '../spool/opening.ts'
+
+let folder: string
+let broker: Server
+const sockets = new Set<Socket>()
+const toClose: (() => Promise<unknown>)[] = []
+
+beforeEach(async () => {
+  folder = newFolder()
+  // It takes connections, and never says a word.
+  broker = createServer((socket) => sockets.add(socket.on('error', () => undefined))).listen(0, '127.0.0.1')
+  await once(broker, 'listening')
+})
+
+afterEach(async () => {
+  for (const close of toClose.splice(0).reverse()) await close()
+  for (const socket of sockets) socket.destroy()
+  sockets.clear()
+  broker.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Node {
+  readonly spool: Spool
+  readonly delivery: Delivery
+  readonly troubles: (readonly [sink: string, code: string, message: string])[]
+  readonly workers: DeliveryWorker[]
+  append(count: number): Promise<void>
+  last(): number
+  /** As the server stops. */
+  stop(withinMs: number): Promise<void>
+}
+
+const archive = (): SinkSettings => ({ type: 'archive', dir: join(folder, 'archive') })
+
+/** A sink that takes nothing and does not say so for a very long time. */
+function hanging(): SinkSettings {
+  const { port } = broker.address() as { port: number }
+  return { type: 'kafka', brokers: [`127.0.0.1:${port}`], topic: 'audit', requestTimeoutMs: 3_600_000 }
+}
+
+async function start(
+  sinks: Readonly<Record<string, SinkSettings>>,
+  more: { retainDeliveredMs?: number } = {},
+): Promise<Node> {
+  const dir = join(folder, 'spool')
+  const opening = openingIn(dir, { sinks: Object.keys(sinks), ...more })
+  const settings = { mode: 'strict', deadlineMs: 60_000, maxBytes: 2 ** 30 } as const
+  const spool = await Spool.open(opening, settings, { newId: () => uuidv7(), now: () => new Date() })
+  const troubles: [string, string, string][] = []
+  const workers: DeliveryWorker[] = []
+  const context: DeliveryContext = {
+    onDelivered: (sink, position) => {
+      spool.advance(sink, position)
+    },
+    onTrouble: (...trouble) => troubles.push(trouble),
+    log: () => undefined,
+    // Long enough for an archive that has nothing to do.
+    ...(Object.keys(sinks).includes('central') ? { lastBatchMs: 200 } : {}),
+    startWorker: (started) => {
+      const worker = startDeliveryWorker(started)
+      workers.push(worker)
+      return worker
+    },
+  }
+  const delivery = startDelivery({ spoolDir: dir, replica: 'test-1', sinks }, context)
+  spool.onCommit(() => {
+    delivery.appended()
+  })
+  let stopped = false
+  const stop = async (withinMs: number): Promise<void> => {
+    if (stopped) return
+    stopped = true
+    await spool.seal()
+    await delivery.stop(spool.status().lastPosition, withinMs)
+    await spool.close()
+  }
+  toClose.push(() => stop(0))
+  const append = async (count: number): Promise<void> => {
+    await Promise.all(Array.from({ length: count }, () => spool.record(newAccess())))
+  }
+  return { spool, delivery, troubles, workers, append, last: () => spool.status().lastPosition, stop }
+}
+
+const positionOf = ({ delivery }: Node, sink: string): number => delivery.status().get(sink)?.position ?? 0
+const never = 2 ** 31 - 1
+
+describe('delivery', () => {
+  test('brings everything to the sink, and a stop waits for the trail’s last record', async () => {
+    const node = await start({ archive: archive() })
+    await node.append(2500)
+    await node.stop(never)
+    expect(linesOfArchive()).toHaveLength(node.last())
+    expect(node.spool.status().waitingRecords).toBe(0)
+  })
+
+  test('goes on from the cursor after a restart, and gives nothing twice', async () => {
+    const first = await start({ archive: archive() })
+    await first.append(10)
+    await first.stop(never)
+    const second = await start({ archive: archive() })
+    await until('the cursor', () => positionOf(second, 'archive') >= first.last())
+    await second.append(10)
+    await second.stop(never)
+    const lines = linesOfArchive()
+    expect(lines).toHaveLength(second.last())
+    expect(new Set(lines).size).toBe(lines.length)
+  })
+
+  test('to a sink that hangs holds up neither another sink nor a stop', async () => {
+    const node = await start({ archive: archive(), central: hanging() })
+    await node.append(10)
+    await until('the archive', () => positionOf(node, 'archive') === node.last())
+    await node.stop(1)
+    expect(positionOf(node, 'central')).toBe(0)
+    expect(node.spool.status().waitingRecords).toBe(node.last())
+  })
+
+  test('to a sink that refuses is tried again, and told with its code; what was refused arrives when it is well', async () => {
+    writeFileSync(join(folder, 'archive'), 'no folder')
+    const node = await start({ archive: archive() })
+    await node.append(3)
+    await until('a second try', () => node.troubles.length > 1)
+    expect(node.troubles[0]?.slice(0, 2)).toEqual(['archive', 'ARCHIVE_UNWRITABLE'])
+    expect(node.delivery.status().get('archive')?.problem).toMatchObject({ code: 'ARCHIVE_UNWRITABLE' })
+    rmSync(join(folder, 'archive'))
+    await until('delivery', () => positionOf(node, 'archive') === node.last())
+    expect(node.delivery.status().get('archive')?.problem).toBeNull()
+  })
+
+  test('is told of when its thread ends by itself, and goes on in another one without a loss', async () => {
+    const node = await start({ archive: archive() })
+    await node.append(5)
+    await until('delivery', () => positionOf(node, 'archive') === node.last())
+    node.workers[0]?.terminate()
+    await until('the report', () => node.troubles.length > 0)
+    expect(node.troubles[0]).toEqual(['archive', 'SPOOL_FAILED', expect.stringContaining('the delivery thread ended')])
+    await node.append(5)
+    await until('delivery', () => positionOf(node, 'archive') === node.last())
+    expect(node.workers).toHaveLength(2)
+    expect(node.delivery.status().get('archive')?.problem).toBeNull()
+    await node.stop(never)
+    expect(new Set(linesOfArchive()).size).toBe(node.last())
+  })
+
+  test('to a new sink begins with what the spool still has', async () => {
+    const first = await start({ archive: archive() })
+    await first.append(5)
+    await first.stop(never)
+    const second = await start({ archive: archive(), central: hanging() })
+    expect(second.spool.status().waitingRecords).toBe(second.last())
+  })
+
+  test('to a sink that the settings no longer name holds no record back', async () => {
+    const first = await start({ archive: archive(), central: hanging() })
+    await first.append(5)
+    await until('the archive', () => positionOf(first, 'archive') === first.last())
+    await first.stop(1)
+    const second = await start({ archive: archive() })
+    await second.stop(never)
+    expect(second.spool.status().waitingRecords).toBe(0)
+  })
+})
+
+function linesOfArchive(): readonly string[] {
+  const files = readdirSync(join(folder, 'archive'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ndjson'),
+  )
+  return files.flatMap((name) =>
+    readFileSync(join(folder, 'archive', name), 'utf8')
+      .trimEnd()
+      .split('\n'),
+  )
+}

@@ -1,0 +1,60 @@
+import { describe, expect, test } from '@jest/globals'
+import { isReady, type PartStates, readinessOf, warningsOf } from '../../src/telemetry/health.ts'
+
+const well: PartStates = {
+  policy: { inForce: {}, refused: null },
+  spool: { problem: null },
+  sinks: new Map([['archive', { problem: null }]]),
+}
+const problems = [
+  { file: 'policy.csv', line: 12, message: 'the effect is "Deny"' },
+  { file: 'model.conf', line: null, message: 'x' },
+]
+const wrong = (parts: ReturnType<typeof readinessOf>) => parts.filter(({ problem }) => problem !== null)
+
+describe('a server is ready', () => {
+  test('when a policy is in force and the spool can append', () => {
+    expect(isReady(well)).toBe(true)
+    expect(wrong([...readinessOf(well), ...warningsOf(well)])).toEqual([])
+  })
+
+  test('also with a newer policy that was refused, which is a warning with the first place', () => {
+    const states = { ...well, policy: { inForce: {}, refused: { problems } } }
+    expect(isReady(states)).toBe(true)
+    expect(wrong(warningsOf(states))).toEqual([
+      {
+        part: 'policy',
+        problem:
+          'a newer version was refused, the last good one is in force: policy.csv:12: the effect is "Deny" (and 1 more)',
+      },
+    ])
+  })
+
+  test('also with a sink that takes nothing, which is a warning by its name', () => {
+    const sinks = new Map([
+      ['archive', { problem: null }],
+      ['central', { problem: { code: 'KAFKA_UNAVAILABLE', message: 'no broker answered' } }],
+    ])
+    expect(isReady({ ...well, sinks })).toBe(true)
+    expect(wrong(warningsOf({ ...well, sinks }))).toEqual([
+      { part: 'sink central', problem: 'no broker answered (KAFKA_UNAVAILABLE)' },
+    ])
+  })
+})
+
+describe('a server is not ready', () => {
+  test('without a usable policy, and says what is wrong with the one that is there', () => {
+    const states = { ...well, policy: { inForce: null, refused: { problems: problems.slice(1) } } }
+    expect(isReady(states)).toBe(false)
+    expect(wrong(readinessOf(states))).toEqual([
+      { part: 'policy', problem: 'no usable policy has been loaded: model.conf: x' },
+    ])
+    expect(wrong(warningsOf(states))).toEqual([])
+  })
+
+  test('while the spool cannot append, and says why', () => {
+    const states = { ...well, spool: { problem: { code: 'SPOOL_FULL', message: 'the disk is full' } } }
+    expect(isReady(states)).toBe(false)
+    expect(wrong(readinessOf(states))).toEqual([{ part: 'spool', problem: 'the disk is full (SPOOL_FULL)' }])
+  })
+})

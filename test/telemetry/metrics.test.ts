@@ -1,0 +1,117 @@
+import { describe, expect, test } from '@jest/globals'
+import { setGauges } from '../../src/telemetry/gauges.ts'
+import { createMetrics, type Metrics, metricTable } from '../../src/telemetry/metrics.ts'
+import { countEntry, measured, tellPolicy } from '../../src/telemetry/observe.ts'
+
+const calm = { waitingRecords: 0, waitingBytes: 0, oldestWaitingMs: null, queued: 0, problem: null, lastPosition: 0 }
+
+async function lines(metrics: Metrics): Promise<readonly string[]> {
+  return (await metrics.render()).body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+}
+
+describe('metrics', () => {
+  test('are all described, with their type', async () => {
+    const { body } = await createMetrics().render()
+    const types = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type])
+    expect(Object.fromEntries(types)).toEqual(
+      Object.fromEntries(Object.entries(metricTable).map(([name, { type }]) => [name, type])),
+    )
+  })
+
+  test('of one server are apart from those of another', async () => {
+    const [one, other] = [createMetrics(), createMetrics()]
+    one.count('countersign_records_appended_total', {}, 5)
+    expect(await lines(other)).toContain('countersign_records_appended_total 0')
+  })
+
+  test('keep a label in one piece, whatever it holds', async () => {
+    const metrics = createMetrics()
+    metrics.set('countersign_sink_lag_records', { sink: 'a"\n} x' }, 1)
+    expect(await lines(metrics)).toContain('countersign_sink_lag_records{sink="a\\"\\n} x"} 1')
+  })
+})
+
+describe('the gauges of the spool', () => {
+  test('tell what waits, since when, and how far each sink is behind', async () => {
+    const metrics = createMetrics()
+    const spool = {
+      ...calm,
+      waitingRecords: 3,
+      waitingBytes: 1800,
+      oldestWaitingMs: 1_000,
+      queued: 2,
+      lastPosition: 10,
+    }
+    setGauges(
+      metrics,
+      spool,
+      new Map([
+        ['archive', { position: 10 }],
+        ['kafka', { position: 7 }],
+      ]),
+      3_500,
+    )
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'countersign_spool_waiting_records 3',
+        'countersign_spool_waiting_bytes 1800',
+        'countersign_spool_oldest_waiting_seconds 2.5',
+        'countersign_spool_queued_events 2',
+        'countersign_spool_writable 1',
+        'countersign_sink_lag_records{sink="archive"} 0',
+        'countersign_sink_lag_records{sink="kafka"} 3',
+      ]),
+    )
+  })
+
+  test('tell that the spool cannot append, and never a negative age', async () => {
+    const metrics = createMetrics()
+    setGauges(metrics, { ...calm, problem: {}, oldestWaitingMs: 2_000 }, new Map(), 1_000)
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining(['countersign_spool_writable 0', 'countersign_spool_oldest_waiting_seconds 0']),
+    )
+  })
+})
+
+describe('what goes around the stories', () => {
+  test('counts each check by effect and reason, and measures it', async () => {
+    const metrics = createMetrics()
+    const decision = { effect: 'deny', reason: 'NO_MATCHING_RULE' }
+    const answer = await measured(async (call: number) => ({ call, decision }), metrics)(7)
+    expect(answer).toEqual({ call: 7, decision })
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'countersign_checks_total{effect="deny",reason="NO_MATCHING_RULE"} 1',
+        'countersign_check_duration_seconds_count 1',
+      ]),
+    )
+  })
+
+  test('counts access-log entries, those of outbound listeners apart', async () => {
+    const metrics = createMetrics()
+    countEntry({ mediation: 'unchecked', phase: 'end' }, metrics)
+    countEntry({ mediation: null, phase: 'end' }, metrics)
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'countersign_access_log_entries_total{mediation="unchecked",phase="end"} 1',
+        'countersign_access_log_entries_total{mediation="none",phase="end"} 1',
+      ]),
+    )
+  })
+
+  test('shows one policy version in force: a replaced one is gone, a refused one never stands there', async () => {
+    const metrics = createMetrics()
+    const said: string[] = []
+    const log = (level: string, message: string) => void said.push(`${level} ${message}`)
+    const inForce = (policyVersion: string) => ({ policyVersion, rules: 1 })
+    tellPolicy({ inForce: inForce('sha256:a'), refused: null }, metrics, log)
+    tellPolicy({ inForce: inForce('sha256:b'), refused: null }, metrics, log)
+    tellPolicy({ inForce: inForce('sha256:b'), refused: { policyVersion: 'sha256:c', problems: [] } }, metrics, log)
+    const ofPolicy = (await lines(metrics)).filter((line) => line.startsWith('countersign_policy'))
+    expect(ofPolicy).toEqual([
+      'countersign_policy_in_force{version="sha256:b"} 1',
+      'countersign_policy_rejected_total 1',
+    ])
+    expect(said).toEqual(['info policy in force', 'info policy in force', 'error policy refused'])
+  })
+})
