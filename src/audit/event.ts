@@ -162,7 +162,7 @@ export interface TrailOpened {
 
 export interface TrailClosed {
   readonly change: 'closed'
-  /** Records of all trails of the spool that every sink has, and that some sink still lacks. */
+  /** Records of this trail, before this one, that every sink has, and that some sink still lacks. */
   readonly delivered: number
   readonly left: number
 }

@@ -67,11 +67,17 @@ export class SpoolStore {
 
   /** Appends the trail's last record, `closed`. */
   seal(closedId: string): void {
-    const left = this.#waiting.records
-    const delivered = Math.max(0, this.#head.sequence - left)
+    const { trail } = this.#opening
+    const left =
+      this.#number(
+        'SELECT count(*) AS value FROM records WHERE position > ? AND trail = ?',
+        this.#waiting.position,
+        trail,
+      ) ?? 0
+    const delivered = this.#head.sequence - left
     this.#transaction('close the trail', () => {
       this.#appendRecords([this.#trailEvent(closedId, { change: 'closed', delivered, left })])
-      this.#run('UPDATE trails SET closed = 1 WHERE trail = ?', this.#opening.trail)
+      this.#run('UPDATE trails SET closed = 1 WHERE trail = ?', trail)
     })
   }
 

@@ -75,6 +75,18 @@ describe('a trail', () => {
     })
   })
 
+  test('says at its end how many of its records were delivered, and how many were left', () => {
+    const first = open()
+    first.append(events(3), [])
+    first.close()
+    const second = open()
+    second.append(events(3), [{ sink: 'archive', position: 6 }])
+    second.append([], [])
+    second.seal(openingIn(dir).openedId)
+    second.close()
+    expect(keptIn(dir).at(-1)?.data).toMatchObject({ change: 'closed', delivered: 2, left: 2 })
+  })
+
   test('is named by the next one although all its records were delivered and deleted', () => {
     const first = open({ retainDeliveredMs: 0 })
     first.append(events(3), [])
