@@ -25,6 +25,7 @@ export function normalizeHttp(entry: HTTPAccessLogEntry__Output, logger: Logger,
   const common = entry.common_properties ?? {}
   const request = entry.request ?? {}
   const joined = joinDecision(common.metadata)
+  if (isConnection(common, joined)) return normalizeTcp(connectionOf(entry), logger, parts)
   const phase = phaseOf(common)
   const outcome = httpOutcome(entry, phase)
   // `original_path` is not read: it is a header of the request, and sidecars take it from the caller as it is.
@@ -61,6 +62,21 @@ export function normalizeTcp(entry: TCPAccessLogEntry__Output, logger: Logger, p
     context: {},
     ...envoyFacts(common, logger, phase, joined, { outcome, failureModeAllowed: undefined }),
   })
+}
+
+/** Istio gives its TCP ports the same logger as its HTTP ports, and that one says HTTP of all. */
+function isConnection(common: AccessLogCommon__Output, { protocol }: Joined): boolean {
+  return protocol === 'tcp' || entryTypeOf(common).startsWith('Tcp')
+}
+
+function connectionOf({ common_properties, request, response }: HTTPAccessLogEntry__Output): TCPAccessLogEntry__Output {
+  return {
+    ...(common_properties === undefined ? {} : { common_properties }),
+    connection_properties: {
+      received_bytes: request?.request_body_bytes ?? 0,
+      sent_bytes: response?.response_body_bytes ?? 0,
+    },
+  }
 }
 
 function commonFacts(

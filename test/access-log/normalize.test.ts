@@ -190,6 +190,18 @@ describe('a TCP entry', () => {
     })
   })
 
+  test.each([
+    ['by its type', { ...common, metadata: metadata({}, tcpFilter) }],
+    ['by its decision', { ...common, access_log_type: 'NotSet' as const }],
+  ])('is known for one %s where a logger for HTTP sent it, as in Istio', (_, common_properties) => {
+    const bytes = { request: { request_body_bytes: 5 }, response: { response_body_bytes: 7 } }
+    expect(httpAccess({ common_properties, ...bytes })).toMatchObject({
+      action: { protocol: 'tcp', method: null, rpc: null },
+      resource: { principal: orders, host: null, path: null, port: 8443 },
+      outcome: { status: null, bytesReceived: 5, bytesSent: 7, final: 'served' },
+    })
+  })
+
   test('that says nothing at all becomes an access of which nothing is known', () => {
     expect(tcpAccess({}, unknownLogger)).toMatchObject({
       ...{ decisionId: null, phase: 'end', mediation: 'unchecked' },

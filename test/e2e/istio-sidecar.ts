@@ -32,6 +32,8 @@ export interface IstioSidecarOptions {
   readonly failOpen?: boolean
   /** A rule of the AuthorizationPolicy with this path in place of the rule without conditions. */
   readonly demandedPath?: string
+  /** A port of protocol TCP in place of HTTP. */
+  readonly tcp?: boolean
 }
 
 export interface IstioSidecar {
@@ -76,16 +78,23 @@ function fill(
 
 interface Bootstrap {
   admin?: { address: { socket_address: { address: string; port_value: number } } }
-  static_resources: { listeners: { filter_chains: { filters: { typed_config: ConnectionManager }[] }[] }[] }
+  static_resources: { listeners: { filter_chains: { filters: Filter[] }[] }[] }
+}
+
+interface Filter {
+  name: string
+  typed_config: object
 }
 
 interface ConnectionManager {
   http_filters: { name: string; typed_config: ExtAuthz & Rbac }[]
+  access_log: unknown
 }
 
 interface ExtAuthz {
   grpc_service: { timeout: string }
   failure_mode_allow?: boolean
+  filter_enabled_metadata: object
 }
 
 interface Rbac {
@@ -97,6 +106,7 @@ function change(bootstrap: Bootstrap, options: IstioSidecarOptions): void {
   const authz = filterOf(bootstrap, 'envoy.filters.http.ext_authz')
   authz.grpc_service.timeout = options.authorizationTimeout
   if (options.failOpen === true) authz.failure_mode_allow = true
+  if (options.tcp === true) chainOf(bootstrap).filters = tcpFilters(bootstrap)
   if (options.demandedPath === undefined) return
   const path = { url_path: { path: { prefix: options.demandedPath } } }
   for (const policy of Object.values(filterOf(bootstrap, 'envoy.filters.http.rbac').shadow_rules.policies)) {
@@ -104,9 +114,38 @@ function change(bootstrap: Bootstrap, options: IstioSidecarOptions): void {
   }
 }
 
+/** The filters of a TCP port: Istio gives it the same rules, the same authorizer and the same access logger. */
+function tcpFilters(bootstrap: Bootstrap): Filter[] {
+  const { shadow_rules } = filterOf(bootstrap, 'envoy.filters.http.rbac')
+  const { grpc_service, filter_enabled_metadata } = filterOf(bootstrap, 'envoy.filters.http.ext_authz')
+  const { access_log } = managerOf(bootstrap)
+  const filter = (name: string, type: string, config: object): Filter => ({
+    name: `envoy.filters.network.${name}`,
+    typed_config: { '@type': `type.googleapis.com/envoy.extensions.filters.network.${name}.v3.${type}`, ...config },
+  })
+  const demanded = { ...filter_enabled_metadata, filter: 'envoy.filters.network.rbac' }
+  return [
+    filter('rbac', 'RBAC', { stat_prefix: 'tcp.', shadow_rules, shadow_rules_stat_prefix: 'istio_ext_authz_' }),
+    filter('ext_authz', 'ExtAuthz', {
+      ...{ stat_prefix: 'tcp.', transport_api_version: 'V3' },
+      ...{ grpc_service, filter_enabled_metadata: demanded },
+    }),
+    filter('tcp_proxy', 'TcpProxy', { stat_prefix: 'inbound|9443||', cluster: 'inbound|9443||', access_log }),
+  ]
+}
+
 function filterOf(bootstrap: Bootstrap, name: string): ExtAuthz & Rbac {
-  const manager = bootstrap.static_resources.listeners[0]?.filter_chains[0]?.filters[0]?.typed_config
-  const found = manager?.http_filters.find((filter) => filter.name === name)
+  const found = managerOf(bootstrap).http_filters.find((filter) => filter.name === name)
   if (found === undefined) throw new Error(`the generated configuration has no ${name}`)
   return found.typed_config
+}
+
+function managerOf(bootstrap: Bootstrap): ConnectionManager {
+  return chainOf(bootstrap).filters[0]?.typed_config as ConnectionManager
+}
+
+function chainOf(bootstrap: Bootstrap): { filters: Filter[] } {
+  const [chain] = bootstrap.static_resources.listeners[0]?.filter_chains ?? []
+  if (chain === undefined) throw new Error('the generated configuration has no filter chain')
+  return chain
 }

@@ -2,7 +2,7 @@ import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { until } from '../../deploy/envoy/demo/processes.ts'
-import { type Answer, ask, type Ask, type Client } from '../../deploy/envoy/demo/request.ts'
+import { type Answer, ask, type Ask, type Client, echoTcp } from '../../deploy/envoy/demo/request.ts'
 import type { AccessData, DecisionData } from '../../src/audit/event.ts'
 import { describeWith } from '../real/parts.ts'
 import { type IstioSidecar, type IstioSidecarOptions, mtlsSettings, startIstioSidecar } from './istio-sidecar.ts'
@@ -146,6 +146,36 @@ describeWith('envoy', 'a sidecar that Istio configured asks Countersign over mTL
   }
 })
 
+describeWith('envoy', 'a TCP port behind a sidecar that Istio configured', () => {
+  test('is decided and recorded as TCP, although Istio gives it the logger of HTTP', async () => {
+    const mesh = await startMesh({ settingsIn: mtlsSettings([orderId]) })
+    const sidecar = await sidecarOf(mesh, { authorizationTimeout: '5s', tcp: true })
+    try {
+      expect(await echoTcp(mesh.clients.web, sidecar.port, 'hello')).toBe('hello')
+      expect(await echoTcp(mesh.clients.report, sidecar.port, 'hello')).toBe('')
+      await until('both outcomes', async () => accessesOf(await mesh.records()).length >= 2)
+      const records = await mesh.records()
+      expect(await unmatched(mesh)).toEqual([])
+      expect(decisionsOf(records).map(({ data }) => data.action.protocol)).toEqual(['tcp', 'tcp'])
+      const action = { protocol: 'tcp', method: null, rpc: null }
+      expect(accessesOf(records).map(({ data }) => data)).toMatchObject([
+        {
+          ...{ mediation: 'checked', effect: 'allow', subject: { principal: web }, action },
+          resource: { principal: orderId, host: null, path: null },
+          outcome: { status: null, final: 'served', bytesReceived: 5, bytesSent: 5 },
+        },
+        {
+          ...{ mediation: 'checked', reason: 'NO_MATCHING_RULE', action },
+          outcome: { status: null, final: 'refused', flags: ['UAEX'] },
+        },
+      ])
+    } finally {
+      await sidecar.process.stop()
+      await mesh.stop()
+    }
+  }, 60_000)
+})
+
 describeWith('envoy', 'a sidecar that is not on the list of callers', () => {
   test('gets no answer, and refuses every request', async () => {
     const mesh = await startMesh({ settingsIn: mtlsSettings(['spiffe://cluster.local/ns/shop/sa/billing']) })
@@ -232,10 +262,11 @@ describeWith('envoy', 'accesses without a decision, as Istio leaves them', () =>
 
 function sidecarOf(
   mesh: Mesh,
-  options: Pick<IstioSidecarOptions, 'authorizationTimeout' | 'failOpen' | 'demandedPath'>,
+  options: Pick<IstioSidecarOptions, 'authorizationTimeout' | 'failOpen' | 'demandedPath' | 'tcp'>,
 ): Promise<IstioSidecar> {
   const { folder, ours, orders, countersign } = mesh
-  const ports = { countersignPort: countersign.port, upstreamPort: orders.http }
+  const upstreamPort = options.tcp === true ? orders.tcp : orders.http
+  const ports = { countersignPort: countersign.port, upstreamPort }
   return startIstioSidecar({ folder, ours, id: orderId, ...ports, ...options })
 }
 
