@@ -1,10 +1,9 @@
-import { connect as connectTcp } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import { type Answer, ask, type Ask, type Client, echoTcp } from '../../deploy/envoy/demo/request.ts'
 import type { AccessData, DecisionData } from '../../src/audit/event.ts'
 import { describeWith } from '../real/parts.ts'
+import { greet, sendPlaintext } from './connections.ts'
 import { type IstioSidecar, type IstioSidecarOptions, mtlsSettings, startIstioSidecar } from './istio-sidecar.ts'
 import { type Mesh, orderId, startMesh, type TrailRecord } from './mesh.ts'
 
@@ -294,33 +293,4 @@ async function unmatched(mesh: Mesh): Promise<string[]> {
 async function refusedCallers(mesh: Mesh): Promise<number> {
   const metrics = await (await fetch(`http://127.0.0.1:${mesh.countersign.adminPort}/metrics`)).text()
   return Number(/^countersign_callers_refused_total (\d+)/m.exec(metrics)?.[1] ?? 0)
-}
-
-/** Opens TLS to a gRPC port and waits for the server's first bytes, which follow its verdict on the certificate. */
-function greet(port: number, { certificate }: Client): Promise<string | false | null> {
-  const own = certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }
-  return new Promise((resolve, reject) => {
-    const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols: ['h2'], ...own })
-    socket.once('error', reject)
-    socket.once('data', () => {
-      resolve(socket.alpnProtocol)
-      socket.destroy()
-    })
-    socket.once('close', () => {
-      reject(new Error('the connection was closed'))
-    })
-  })
-}
-
-function sendPlaintext(port: number): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = connectTcp(port, '127.0.0.1', () =>
-      socket.write('GET /orders/1 HTTP/1.1\r\nhost: orders.shop\r\n\r\n'),
-    )
-    socket.on('error', () => undefined)
-    socket.on('close', () => {
-      resolve()
-    })
-    socket.resume()
-  })
 }
