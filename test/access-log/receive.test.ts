@@ -129,6 +129,18 @@ describe('receiving a stream', () => {
   })
 })
 
+test('lets Checks, which wait on the same thread, have their turn between a few events', async () => {
+  const receiver = new Receiver()
+  const received = receiver.take([{ http_logs: { log_entry: Array.from({ length: 500 }, () => ({})) } }])
+  let most = 0
+  for (let before = 0; before < 500; before = receiver.made) {
+    await settle()
+    most = Math.max(most, receiver.made - before)
+  }
+  await received
+  expect(most).toBeLessThanOrEqual(16)
+})
+
 describe('a disk that takes nothing', () => {
   const bound = 1024
 

@@ -84,7 +84,7 @@ test('a path of plain segments is never suspicious', () => {
 })
 
 test('what is not suspicious reads the same once it is decoded and resolved', () => {
-  const piece = fc.constantFrom('a', '/', '.', '%2e', '%2f', '%5C', '\\', ';', '%', '%41', '..', '#', '%00', 'é')
+  const piece = fc.constantFrom('x', '/', '.', '%2e', '%2f', '%5C', '\\', ';', '%', '%41', '..', '#', '%00', 'é')
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const path = `/${pieces.join('')}`
