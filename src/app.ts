@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { v7 as uuidv7 } from 'uuid'
 import { receive, type ReceiveParts } from './access-log/receive.ts'
-import type { AccessData } from './audit/event.ts'
+import type { AccessData } from './audit/event-data.ts'
 import { type Check, createCheck } from './check/check.ts'
 import { type Settings, settingsDigest } from './config.ts'
 import { CountersignError, messageOf } from './errors.ts'
@@ -17,8 +17,8 @@ import type { SinkSettings } from './sinks/protocol.ts'
 import { Spool } from './spool/spool.ts'
 import { type Admin, startAdmin } from './telemetry/admin.ts'
 import { setGauges } from './telemetry/gauges.ts'
-import { isReady, type PartStates, readinessOf, warningsOf } from './telemetry/health.ts'
-import { createLog, type Log } from './telemetry/log.ts'
+import { isReady, type PartStates, readinessOf, readinessTeller, warningsOf } from './telemetry/health.ts'
+import { type Log, type OpenLog, openLog } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { countEntry, measured, tellPolicy } from './telemetry/observe.ts'
 
@@ -50,6 +50,7 @@ interface Inputs {
 
 interface Parts extends Inputs {
   readonly log: Log
+  readonly flushLog: OpenLog['flush']
   readonly metrics: Metrics
   readonly spool: Spool
   readonly delivery: Delivery
@@ -69,8 +70,9 @@ export async function startServer(settings: Settings, version: string): Promise<
     await stopParts(parts, 0)
     throw thrown
   })
+  const tellReadiness = readinessTeller(parts.log)
   const health = setInterval(() => {
-    ports.listener.setServing(isReady(statesOf(parts)))
+    ports.listener.setServing(tellReadiness(statesOf(parts)))
   }, healthMs)
   const { trail } = parts.spool.status()
   parts.log('info', 'serving', { listen: settings.listen.text, admin: settings.admin.text, trail })
@@ -92,18 +94,19 @@ async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: 
   const left = await stopParts(parts, graceMs)
   await admin.close()
   parts.log(left === 0 ? 'info' : 'warn', 'stopped', { left })
+  await parts.flushLog()
   return { left }
 }
 
 async function startParts(inputs: Inputs, version: string): Promise<Parts> {
   const { settings } = inputs
-  const log = createLog(settings.log.level, settings.replica)
+  const { log, flush: flushLog } = openLog(settings.log.level, settings.replica)
   const metrics = createMetrics()
   const spool = await openSpool(settings, version)
   const delivery = startSinks(inputs, { log, metrics, spool })
   const inForce = new PolicyInForce()
   const policy = await startPolicy(settings, { log, metrics, spool, inForce })
-  return { ...inputs, log, metrics, spool, delivery, inForce, policy }
+  return { ...inputs, log, flushLog, metrics, spool, delivery, inForce, policy }
 }
 
 /** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */

@@ -1,3 +1,5 @@
+import type { Log } from './log.ts'
+
 /** One part's word on whether it can do its work. */
 export interface PartHealth {
   readonly part: string
@@ -47,6 +49,19 @@ export function warningsOf({ policy: { inForce, refused }, sinks }: PartStates):
 
 export function isReady(states: PartStates): boolean {
   return readinessOf(states).every(({ problem }) => problem === null)
+}
+
+/** Says whether the server is ready each time it is asked, and tells the log when that, or the parts in trouble, changed. */
+export function readinessTeller(log: Log): (states: PartStates) => boolean {
+  let told: string | undefined
+  return (states) => {
+    const problems = readinessOf(states).filter(({ problem }) => problem !== null)
+    const parts = problems.map(({ part }) => part).join()
+    if (parts !== told && problems.length > 0) log('error', 'not ready: requests are denied', { problems })
+    if (parts !== told && problems.length === 0) log('info', 'ready')
+    told = parts
+    return problems.length === 0
+  }
 }
 
 function firstProblem(refused: PartStates['policy']['refused']): string {

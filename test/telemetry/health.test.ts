@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { isReady, type PartStates, readinessOf, warningsOf } from '../../src/telemetry/health.ts'
+import { isReady, type PartStates, readinessOf, readinessTeller, warningsOf } from '../../src/telemetry/health.ts'
 
 const well: PartStates = {
   policy: { inForce: {}, refused: null },
@@ -57,4 +57,22 @@ describe('a server is not ready', () => {
     expect(isReady(states)).toBe(false)
     expect(wrong(readinessOf(states))).toEqual([{ part: 'spool', problem: 'the disk is full (SPOOL_FULL)' }])
   })
+})
+
+test('the log is told of each change, once, however often it is looked at', () => {
+  const said: string[] = []
+  const look = readinessTeller(
+    (level, message, fields = {}) => void said.push(`${level} ${message} ${JSON.stringify(fields)}`),
+  )
+  const full = (bytes: number): PartStates => ({
+    ...well,
+    spool: { problem: { code: 'SPOOL_FULL', message: `${bytes} bytes wait` } },
+  })
+  const ready = [well, well, full(7), full(8), well].map(look)
+  expect(ready).toEqual([true, true, false, false, true])
+  expect(said).toEqual([
+    'info ready {}',
+    'error not ready: requests are denied {"problems":[{"part":"spool","problem":"7 bytes wait (SPOOL_FULL)"}]}',
+    'info ready {}',
+  ])
 })

@@ -5,14 +5,14 @@ const log = new URL('../../src/telemetry/log.ts', import.meta.url).href
 
 /** What a process that says these things writes. */
 function said(code: string): { stdout: string; stderr: string } {
-  const script = `const { createLog } = await import(${JSON.stringify(log)}); ${code}`
+  const script = `const { openLog } = await import(${JSON.stringify(log)}); ${code}`
   const { NODE_OPTIONS: _, ...env } = process.env
   return spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env })
 }
 
 test('the log is one JSON object a line on standard error, with level, time, replica and fields', () => {
   const { stdout, stderr } = said(
-    `const log = createLog('info', 'web-0'); log('warn', 'two\\nlines', { sink: 'kafka' }); log('info', 'next'); process.exit(0)`,
+    `const { log, flush } = openLog('info', 'web-0'); log('warn', 'two\\nlines', { sink: 'kafka' }); log('info', 'next'); await flush(); process.exit(0)`,
   )
   const lines = stderr
     .trimEnd()
@@ -26,5 +26,8 @@ test('the log is one JSON object a line on standard error, with level, time, rep
 })
 
 test('the log leaves out what is below its level', () => {
-  expect(said(`createLog('warn', 'web-0')('info', 'nothing'); process.exit(0)`).stderr).toBe('')
+  expect(
+    said(`const { log, flush } = openLog('warn', 'web-0'); log('info', 'nothing'); await flush(); process.exit(0)`)
+      .stderr,
+  ).toBe('')
 })
