@@ -16,6 +16,8 @@ const common = {
 
 export default {
   maxWorkers: 2,
+  // Real programs on a busy machine: no test is about time, so none fails for want of a little.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,

@@ -1,4 +1,4 @@
-import type { AccessData, EnvoyData, Mediation } from '../audit/event.ts'
+import type { AccessData, EnvoyData, Mediation } from '../audit/event-data.ts'
 import type { Protocol } from '../decision/access-request.ts'
 import type { Rule } from '../decision/decision.ts'
 import type { Metadata__Output } from '../wire/envoy/config/core/v3/Metadata.ts'

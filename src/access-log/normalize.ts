@@ -1,4 +1,5 @@
-import { type AccessData, type AccessFacts, accessEvent, type AuditEvent, type EnvoyData } from '../audit/event.ts'
+import type { AccessData, EnvoyData } from '../audit/event-data.ts'
+import { type AccessFacts, accessEvent, type AuditEvent } from '../audit/event.ts'
 import type { Context } from '../decision/access-request.ts'
 import { httpAction, isGrpcContent, resourceOf, splitTarget, timeOf } from '../decision/http.ts'
 import { parseTraceparent } from '../decision/trace.ts'

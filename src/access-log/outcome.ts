@@ -1,4 +1,4 @@
-import type { AccessData, Final, OutcomeData } from '../audit/event.ts'
+import type { AccessData, Final, OutcomeData } from '../audit/event-data.ts'
 import type { AccessLogCommon__Output } from '../wire/envoy/data/accesslog/v3/AccessLogCommon.ts'
 import type { HTTPAccessLogEntry__Output } from '../wire/envoy/data/accesslog/v3/HTTPAccessLogEntry.ts'
 import type { ResponseFlags__Output } from '../wire/envoy/data/accesslog/v3/ResponseFlags.ts'

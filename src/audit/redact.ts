@@ -77,10 +77,30 @@ export const limitSteps = [
  * unchanged where nothing is, else a copy whose `redacted` names each member that was changed, by its path.
  */
 export function cutToSize(data: object, limits: Limits = limitSteps[0]): object {
+  // Nearly every event fits: looking costs a fraction of copying.
+  if (fits(data, limits, limits.depth)) return data
   const cut = new Set<string>()
   const copy = cutObject(data, '', limits, limits.depth, cut) as { redacted?: readonly string[] }
   if (cut.size === 0) return data
   return { ...copy, redacted: [...new Set([...(copy.redacted ?? []), ...cut])].slice(0, maxRedacted) }
+}
+
+function fits(value: unknown, limits: Limits, depth: number): boolean {
+  if (typeof value === 'string') return fitsBytes(value, limits.valueBytes) && value.isWellFormed()
+  if (value === null || typeof value !== 'object') return true
+  if (depth === 0) return false
+  if (Array.isArray(value)) {
+    return value.length <= limits.items && value.every((item) => fits(item, limits, depth - 1))
+  }
+  const names = Object.keys(value)
+  if (names.length > limits.members) return false
+  const members = value as Readonly<Record<string, unknown>>
+  return names.every((name) => fitsBytes(name, limits.valueBytes) && fits(members[name], limits, depth - 1))
+}
+
+/** A UTF-16 unit is at most three bytes: short strings need no count. */
+function fitsBytes(text: string, bytes: number): boolean {
+  return text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes
 }
 
 function cutValue(value: unknown, path: string, limits: Limits, depth: number, cut: Set<string>): unknown {
@@ -105,11 +125,10 @@ function cutObject(value: object, below: string, limits: Limits, depth: number, 
 }
 
 function cutString(value: string, path: string, valueBytes: number, cut: Set<string>): string {
-  // A UTF-16 unit is at most three bytes: short strings need no count.
-  const fits = value.length * 3 <= valueBytes || Buffer.byteLength(value) <= valueBytes
-  if (fits && value.isWellFormed()) return value
+  const isShort = fitsBytes(value, valueBytes)
+  if (isShort && value.isWellFormed()) return value
   cut.add(path)
-  return fits ? value.toWellFormed() : cutText(value, valueBytes)
+  return isShort ? value.toWellFormed() : cutText(value, valueBytes)
 }
 
 function cutText(text: string, bytes: number): string {

@@ -1,4 +1,4 @@
-import type { PolicyData } from '../audit/event.ts'
+import type { PolicyData } from '../audit/event-data.ts'
 import type { LoadedPolicy, RefusedPolicy } from './load.ts'
 import type { PolicyRow } from './parse-rules.ts'
 import type { Snapshot } from './source.ts'

@@ -1,4 +1,4 @@
-import type { PolicyProblem } from '../audit/event.ts'
+import type { PolicyProblem } from '../audit/event-data.ts'
 
 /** Everything for which a policy is refused; the closed list of `docs/policy.md`. */
 export const policyProblems = {

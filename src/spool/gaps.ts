@@ -1,4 +1,4 @@
-import type { GapReason, TrailGap } from '../audit/event.ts'
+import type { GapReason, TrailGap } from '../audit/event-data.ts'
 
 /** What was not kept, counted until it can be written down. */
 export class Gaps {

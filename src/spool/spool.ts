@@ -1,5 +1,6 @@
 import type { AppendOptions, AuditLog } from '../audit/audit-log.ts'
-import type { AuditEvent, GapReason } from '../audit/event.ts'
+import type { GapReason } from '../audit/event-data.ts'
+import type { AuditEvent } from '../audit/event.ts'
 import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
 import { CountersignError } from '../errors.ts'
 import type { SpoolOpening, SpoolState } from './protocol.ts'

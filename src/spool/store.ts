@@ -1,5 +1,6 @@
 import { type DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { type TrailData, type TrailOpened, trailEvent } from '../audit/event.ts'
+import type { TrailData, TrailOpened } from '../audit/event-data.ts'
+import { trailEvent } from '../audit/event.ts'
 import { encodeEvent, type EncodedEvent, firstPrevHash, formatSequence, sealRecord } from '../audit/record.ts'
 import { spoolFault } from './faults.ts'
 import { openForWriting } from './file.ts'

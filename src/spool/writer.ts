@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type GapReason, trailEvent, type TrailGap } from '../audit/event.ts'
+import type { GapReason, TrailGap } from '../audit/event-data.ts'
+import { trailEvent } from '../audit/event.ts'
 import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
 import type { ErrorCode } from '../errors.ts'
 import { Gaps } from './gaps.ts'

@@ -1,6 +1,7 @@
 import { normalizeHttp, normalizeTcp, type NormalizeParts } from '../../src/access-log/normalize.ts'
 import type { Logger } from '../../src/access-log/logger.ts'
-import type { AccessData, AuditEvent } from '../../src/audit/event.ts'
+import type { AccessData } from '../../src/audit/event-data.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
 import { accessLogService, type Decoded } from '../../src/grpc/services.ts'
 import type { AccessLogCommon } from '../../src/wire/envoy/data/accesslog/v3/AccessLogCommon.ts'
 import type { HTTPAccessLogEntry } from '../../src/wire/envoy/data/accesslog/v3/HTTPAccessLogEntry.ts'

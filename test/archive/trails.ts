@@ -1,4 +1,5 @@
-import { accessEvent, decisionEvent, trailEvent, type AuditEvent, type TrailOpened } from '../../src/audit/event.ts'
+import type { TrailOpened } from '../../src/audit/event-data.ts'
+import { accessEvent, decisionEvent, trailEvent, type AuditEvent } from '../../src/audit/event.ts'
 import { encodeEvent, firstPrevHash, formatSequence, sealRecord } from '../../src/audit/record.ts'
 import type { AccessRequest } from '../../src/decision/access-request.ts'
 import type { Decision, DenyReason } from '../../src/decision/decision.ts'

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
-import { eventTypes, trailEvent, type TrailGap } from '../../src/audit/event.ts'
+import type { TrailGap } from '../../src/audit/event-data.ts'
+import { eventTypes, trailEvent } from '../../src/audit/event.ts'
 import { reasons } from '../../src/decision/decision.ts'
 import { documentedRecords } from '../cases/documented-records.ts'
 import { recordLine } from '../cases/place.ts'

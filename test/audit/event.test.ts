@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { accessEvent, decisionEvent, eventTypes, type AccessFacts, type DecisionData } from '../../src/audit/event.ts'
+import type { DecisionData } from '../../src/audit/event-data.ts'
+import { accessEvent, decisionEvent, eventTypes, type AccessFacts } from '../../src/audit/event.ts'
 import type { AccessRequest } from '../../src/decision/access-request.ts'
 import { auditUnavailable, decide } from '../../src/decision/decide.ts'
 import { anyRequest, ordersRequest, requestFrom } from '../cases/access-requests.ts'

@@ -1,12 +1,5 @@
-import {
-  accessEvent,
-  decisionEvent,
-  policyEvent,
-  trailEvent,
-  type AuditEvent,
-  type EnvoyData,
-  type OutcomeData,
-} from '../../src/audit/event.ts'
+import type { EnvoyData, OutcomeData } from '../../src/audit/event-data.ts'
+import { accessEvent, decisionEvent, policyEvent, trailEvent, type AuditEvent } from '../../src/audit/event.ts'
 import { encodeEvent, sealRecord } from '../../src/audit/record.ts'
 import { decide } from '../../src/decision/decide.ts'
 import { ordersRequest } from './access-requests.ts'

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import { ask, callGrpc, echoTcp } from '../../deploy/envoy/demo/request.ts'
 import { type Sidecar, startSidecar } from '../../deploy/envoy/demo/sidecar.ts'
-import type { AccessData, DecisionData } from '../../src/audit/event.ts'
+import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
 import { describeWith } from '../real/parts.ts'
 import { type Mesh, orderId, startMesh, type TrailRecord } from './mesh.ts'
 
@@ -103,12 +103,14 @@ describeWith('envoy', 'a real Envoy with mTLS asks Countersign', () => {
       'x-countersign-principal': 'spiffe://cluster.local/ns/shop/sa/admin',
       'x-countersign-decision-id': 'forged',
       'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/shop/sa/admin',
+      x_countersign_principal: 'spiffe://cluster.local/ns/shop/sa/admin',
     }
     const answer = await ask(mesh.clients.web, { port: sidecar.ports.http, path: '/orders/2', headers: forged })
     const { headers } = echoOf(answer.body)
     expect(headers['x-countersign-principal']).toBe(web)
     expect(headers['x-countersign-decision-id']).toMatch(/^[0-9a-f-]{36}$/)
     expect(headers['x-forwarded-client-cert']).not.toContain('admin')
+    expect(headers).not.toHaveProperty('x_countersign_principal')
     const { decision } = await pairOf(headers['x-countersign-decision-id'])
     expect(decision.subject.principal).toBe(web)
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import { type Answer, ask, type Ask, type Client, echoTcp } from '../../deploy/envoy/demo/request.ts'
-import type { AccessData, DecisionData } from '../../src/audit/event.ts'
+import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
 import { describeWith } from '../real/parts.ts'
 import { greet, sendPlaintext } from './connections.ts'
 import { type IstioSidecar, type IstioSidecarOptions, mtlsSettings, startIstioSidecar } from './istio-sidecar.ts'

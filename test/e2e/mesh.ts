@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { AccessData, DecisionData } from '../../src/audit/event.ts'
+import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
 import { type Authority, makeAuthority, writePki } from '../../deploy/envoy/demo/certificates.ts'
 import { type Countersign, runCountersign, startCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { type Orders, startOrders } from '../../deploy/envoy/demo/orders.ts'

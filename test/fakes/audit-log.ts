@@ -1,5 +1,6 @@
 import type { AppendOptions, AuditLog } from '../../src/audit/audit-log.ts'
-import type { AccessData, AuditEvent, DecisionData } from '../../src/audit/event.ts'
+import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
 import { recordLine } from '../cases/place.ts'
 import { expectValidRecord } from '../contract/event-schema.ts'
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Countersign, runCountersign, startCountersign } from '../../deploy/envoy/demo/countersign.ts'
-import type { DecisionData, TrailData } from '../../src/audit/event.ts'
+import type { DecisionData, TrailData } from '../../src/audit/event-data.ts'
 import { recordsIn } from '../e2e/mesh.ts'
 import { type Answered, openAsker } from './checks.ts'
 
