@@ -25,8 +25,8 @@ export function callerOf(call: AnyCall): Caller {
 }
 
 /**
- * The URIs of what Node.js writes as `URI:…, DNS:…`; undefined where it is written otherwise. A name with a comma or another
- * special character stands in quotes, as JSON: read any other way, it could bring names that the certificate does not have.
+ * The URIs of what Node.js writes as `URI:…, DNS:…`; undefined where it is written otherwise. A name with special characters
+ * stands in quotes, as JSON, today even with its commas escaped: what stands in quotes is never a name of its own.
  */
 function uriNames(names: string): string[] | undefined {
   const uris: string[] = []

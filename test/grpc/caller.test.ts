@@ -1,5 +1,6 @@
 import 'reflect-metadata'
 import { webcrypto, X509Certificate } from 'node:crypto'
+import type { PeerCertificate } from 'node:tls'
 import { describe, expect, test } from '@jest/globals'
 import { type JsonGeneralName, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
 import { type Caller, callerOf } from '../../src/grpc/caller.ts'
@@ -39,6 +40,12 @@ describe('the caller of a call', () => {
       address: '::1',
     })
   })
+})
+
+test('what stands in quotes is no name of its own, also where its commas are not escaped', () => {
+  const sslPeerCertificate = { subjectaltname: `DNS:"a, URI:${sidecar}, b"` } as PeerCertificate
+  const call = { getPeer: () => '::1:1', getAuthContext: () => ({ transportSecurityType: 'ssl', sslPeerCertificate }) }
+  expect(callerOf(call)).toMatchObject({ kind: 'invalid', problem: expect.stringMatching(/no URI SAN/) })
 })
 
 function uri(value: string): JsonGeneralName {
