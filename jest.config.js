@@ -1,5 +1,5 @@
 // What starts servers, brokers, proxies or installations; it runs in band, after the rest.
-const heavy = ['test/e2e/', 'test/real/', 'test/fault/', 'test/package.test.ts']
+const heavy = ['test/e2e/', 'test/real/', 'test/fault/', 'test/app/', 'test/package.test.ts']
 
 const common = {
   rootDir: import.meta.dirname,

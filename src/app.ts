@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { v7 as uuidv7 } from 'uuid'
 import { receive, type ReceiveParts } from './access-log/receive.ts'
 import type { AccessData } from './audit/event-data.ts'
 import { type Check, createCheck } from './check/check.ts'
 import { type Settings, settingsDigest } from './config.ts'
 import { CountersignError, messageOf } from './errors.ts'
+import { createIds } from './ids.ts'
 import { listen, type Listener, type ListenerParts, type ListenerSettings } from './grpc/listener.ts'
 import { readTls } from './grpc/tls.ts'
 import { PolicyInForce } from './policy/in-force.ts'
@@ -34,6 +34,8 @@ export interface RunningServer {
    */
   drain(): Promise<{ readonly left: number }>
 }
+
+const newId = createIds()
 
 /** How often the policy folder is looked at, whether or not the system announces a change. */
 const policyPollMs = 1000
@@ -174,14 +176,14 @@ async function openSpool(settings: Settings, version: string): Promise<Spool> {
   const opening = {
     dir: spoolDir(settings),
     replica,
-    trail: `${replica}-${uuidv7()}`,
-    openedId: uuidv7(),
+    trail: `${replica}-${newId()}`,
+    openedId: newId(),
     versions: { countersign: version, node: process.version },
     settings: settingsDigest(settings),
     sinks: Object.keys(settings.sinks),
     retainDeliveredMs: spool.retainDeliveredMs,
   }
-  return Spool.open(opening, { ...audit, maxBytes: spool.maxBytes }, { newId: () => uuidv7(), now: () => new Date() })
+  return Spool.open(opening, { ...audit, maxBytes: spool.maxBytes }, { newId, now: () => new Date() })
 }
 
 function startSinks({ settings, sinks }: Inputs, { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>) {
@@ -218,7 +220,7 @@ function startPolicy(
     onChange: (status) => {
       tellPolicy(status, metrics, log)
     },
-    ids: () => uuidv7(),
+    ids: newId,
     now: () => new Date(),
   })
 }
@@ -248,7 +250,7 @@ function createCheckStory({ settings, spool, inForce }: Parts, trustDomains: Rec
     auditLog: spool,
     reading: { trustDomains, allowedPaths: new Set(settings.paths.allow), now: () => new Date() },
     anonymous: settings.identity.anonymous,
-    newId: () => uuidv7(),
+    newId,
     nowUs: () => performance.now() * 1000,
   })
 }
@@ -257,7 +259,7 @@ function receiveParts({ spool, metrics, log }: Parts, trustDomains: ReceiveParts
   return {
     auditLog: spool,
     trustDomains,
-    newId: () => uuidv7(),
+    newId,
     now: () => new Date(),
     onEvent: (event) => {
       countEntry(event.data as AccessData, metrics)
