@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { receive, type ReceiveParts } from './access-log/receive.ts'
 import type { AccessData } from './audit/event-data.ts'
 import { type Check, createCheck } from './check/check.ts'
@@ -17,7 +18,7 @@ import type { SinkSettings } from './sinks/protocol.ts'
 import { Spool } from './spool/spool.ts'
 import { type Admin, startAdmin } from './telemetry/admin.ts'
 import { setGauges } from './telemetry/gauges.ts'
-import { isReady, type PartStates, readinessOf, readinessTeller, warningsOf } from './telemetry/health.ts'
+import { isReady, livenessOf, type PartStates, readinessOf, readinessTeller, warningsOf } from './telemetry/health.ts'
 import { type Log, type OpenLog, openLog } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { countEntry, measured, tellPolicy } from './telemetry/observe.ts'
@@ -52,7 +53,7 @@ interface Inputs {
 
 interface Parts extends Inputs {
   readonly log: Log
-  readonly flushLog: OpenLog['flush']
+  readonly closeLog: OpenLog['close']
   readonly metrics: Metrics
   readonly spool: Spool
   readonly delivery: Delivery
@@ -76,6 +77,9 @@ export async function startServer(settings: Settings, version: string): Promise<
   const health = setInterval(() => {
     ports.listener.setServing(tellReadiness(statesOf(parts)))
   }, healthMs)
+  if (!Object.values(settings.sinks).some(({ type }) => type === 'archive')) {
+    parts.log('warn', 'no sink is an archive: verify and query see only what the spool still holds')
+  }
   const { trail } = parts.spool.status()
   parts.log('info', 'serving', { listen: settings.listen.text, admin: settings.admin.text, trail })
   return {
@@ -96,28 +100,35 @@ async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: 
   const left = await stopParts(parts, graceMs)
   await admin.close()
   parts.log(left === 0 ? 'info' : 'warn', 'stopped', { left })
-  await parts.flushLog()
+  await parts.closeLog()
   return { left }
 }
 
 async function startParts(inputs: Inputs, version: string): Promise<Parts> {
   const { settings } = inputs
-  const { log, flush: flushLog } = openLog(settings.log.level, settings.replica)
+  const { log, close: closeLog } = openLog(settings.log.level, settings.replica)
   const metrics = createMetrics()
   const spool = await openSpool(settings, version)
   const delivery = startSinks(inputs, { log, metrics, spool })
   const inForce = new PolicyInForce()
   const policy = await startPolicy(settings, { log, metrics, spool, inForce })
-  return { ...inputs, log, flushLog, metrics, spool, delivery, inForce, policy }
+  return { ...inputs, log, closeLog, metrics, spool, delivery, inForce, policy }
 }
 
 /** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
 async function stopParts({ policy, spool, delivery }: Parts, graceMs: number): Promise<number> {
   await policy.stop()
-  await spool.seal()
+  // A disk that hangs must not keep the process: the trail then stays open, as after a crash.
+  await within(graceMs, spool.seal())
   await delivery.stop(spool.status().lastPosition, graceMs)
-  await spool.close()
+  await within(graceMs, spool.close())
   return spool.status().waitingRecords
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const done = new AbortController()
+  await Promise.race([work, sleep(ms, undefined, { signal: done.signal }).catch(() => undefined)])
+  done.abort()
 }
 
 async function openPorts(parts: Parts): Promise<Ports> {
@@ -274,6 +285,7 @@ function receiveParts({ spool, metrics, log }: Parts, trustDomains: ReceiveParts
 function startAdminPort(parts: Parts): Promise<Admin> {
   const { settings, metrics, spool, delivery } = parts
   return startAdmin(settings.admin.host, settings.admin.port, {
+    liveness: () => livenessOf(statesOf(parts)),
     readiness: () => readinessOf(statesOf(parts)),
     warnings: () => warningsOf(statesOf(parts)),
     metrics,

@@ -16,6 +16,7 @@ import type { CheckRequest__Output } from '../wire/envoy/service/auth/v3/CheckRe
 import type { CheckResponse } from '../wire/envoy/service/auth/v3/CheckResponse.ts'
 import { type ListenAddress, mayBePlaintext } from './address.ts'
 import { type Caller, callerOf } from './caller.ts'
+import { LogStreams } from './log-streams.ts'
 import { Health } from './health.ts'
 import {
   accessLogName,
@@ -75,9 +76,9 @@ export async function listen(settings: ListenerSettings, parts: ListenerParts): 
   // The library writes to the console beside us; what it has to say reaches us as an error.
   setLogVerbosity(logVerbosity.NONE)
   const server = new Server(serverOptions(settings))
-  const draining = Promise.withResolvers<undefined>()
+  const streams = new LogStreams()
   server.addService(authorizationService, { Check: checkHandler(parts) })
-  server.addService(accessLogService, { StreamAccessLogs: logHandler(parts, draining.promise) })
+  server.addService(accessLogService, { StreamAccessLogs: logHandler(parts, streams) })
   const health = new Health(['', authorizationName, accessLogName])
   health.addTo(server)
   const port = await bind(server, settings)
@@ -86,10 +87,9 @@ export async function listen(settings: ListenerSettings, parts: ListenerParts): 
     setServing: (serving) => {
       health.setServing(serving)
     },
-    drain: (graceMs) => {
-      draining.resolve(undefined)
+    drain: async (graceMs) => {
       health.end()
-      return shutDown(server, graceMs)
+      await Promise.all([streams.end(graceMs), shutDown(server, graceMs)])
     },
   }
 }
@@ -163,7 +163,7 @@ function checkHandler(parts: ListenerParts) {
   }
 }
 
-function logHandler(parts: ListenerParts, draining: Promise<undefined>) {
+function logHandler(parts: ListenerParts, streams: LogStreams) {
   return (
     call: ServerReadableStream<Decoded<StreamAccessLogsMessage__Output>, object>,
     reply: sendUnaryData<object>,
@@ -177,7 +177,7 @@ function logHandler(parts: ListenerParts, draining: Promise<undefined>) {
     const received = parts.receive(messagesOf(call)).catch((fault: unknown) => {
       if (!call.cancelled) parts.onFault(fault)
     })
-    void Promise.race([received, draining]).then(() => {
+    streams.add(received, () => {
       reply(null, {})
     })
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { CountersignError, messageOf } from '../errors.ts'
 import { openSpoolReader, type SpoolReader } from '../spool/reader.ts'
@@ -24,15 +23,16 @@ function say(message: FromDeliveryWorker): void {
 }
 
 const opening = workerData as DeliveryOpening
-const stopping = new AbortController()
-let appended = Promise.withResolvers<undefined>()
+/** Lanes that wait for something to read, and lanes that wait for their next try. */
+const idle = new Set<() => void>()
+const backingOff = new Set<() => void>()
+let stopping = false
 const spool = openSpool(opening.spoolDir)
 const lanes = Object.entries(opening.sinks).map(([name, settings]) => makeLane(name, makeSink(name, settings)))
 
 port.on('message', (message: ToDeliveryWorker) => {
   if (message.kind === 'stop') stop()
-  appended.resolve(undefined)
-  appended = Promise.withResolvers<undefined>()
+  wakeAll(idle)
 })
 
 await Promise.all(lanes.map((lane) => deliver(lane)))
@@ -75,21 +75,31 @@ function makeLane(name: string, sink: Sink): Lane {
       const code = fault instanceof CountersignError ? fault.code : 'KAFKA_UNAVAILABLE'
       say({ kind: 'troubled', sink: name, code, message: messageOf(fault) })
     },
-    moreToRead: () => pause(idleMs, appended.promise),
-    nextTry: (failures) => pause(Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1))),
+    moreToRead: () => pause(idleMs, idle),
+    nextTry: (failures) => pause(Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1)), backingOff),
   }
 }
 
 function stop(): void {
   for (const lane of lanes) lane.stopped = true
-  stopping.abort()
+  stopping = true
+  wakeAll(backingOff)
 }
 
-/** Ends early when delivery stops, or when `sooner` resolves. */
-async function pause(ms: number, sooner?: Promise<unknown>): Promise<void> {
-  const done = new AbortController()
-  const signal = AbortSignal.any([done.signal, stopping.signal])
-  const timer = sleep(ms, undefined, { signal }).catch(() => undefined)
-  await (sooner === undefined ? timer : Promise.race([timer, sooner]))
-  done.abort()
+/** Waits for `ms`, or until `wakeAll`. What must not be woken by an append is woken by a stop alone. */
+function pause(ms: number, wakers: Set<() => void>): Promise<void> {
+  if (stopping) return Promise.resolve()
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer)
+      wakers.delete(wake)
+      resolve()
+    }
+    const timer = setTimeout(wake, ms)
+    wakers.add(wake)
+  })
+}
+
+function wakeAll(wakers: Set<() => void>): void {
+  for (const wake of wakers) wake()
 }

@@ -4,13 +4,16 @@ import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
 const busy = 5
 const full = 13
 
-/** Turns what SQLite threw into an error with a code; `doing` says what was tried. Only a full disk may pass by itself. */
+/**
+ * Turns what SQLite threw into an error with a code; `doing` says what was tried. A full disk gets room again, and whoever locked
+ * the file lets go of it: neither has changed anything. All else is final.
+ */
 export function spoolFault(doing: string, thrown: unknown): CountersignError {
   if (thrown instanceof CountersignError) return thrown
   const code = codeOf(thrown)
   return new CountersignError(code, `${doing}: ${messageOf(thrown)}`, {
     cause: thrown,
-    retryable: code === 'SPOOL_FULL',
+    retryable: code !== 'SPOOL_FAILED',
   })
 }
 
@@ -20,7 +23,9 @@ export function isBusy(thrown: unknown): boolean {
 }
 
 function codeOf(thrown: unknown): ErrorCode {
-  return primaryCode(thrown) === full ? 'SPOOL_FULL' : 'SPOOL_FAILED'
+  const primary = primaryCode(thrown)
+  if (primary === full) return 'SPOOL_FULL'
+  return primary === busy ? 'SPOOL_IN_USE' : 'SPOOL_FAILED'
 }
 
 function primaryCode(thrown: unknown): number | undefined {

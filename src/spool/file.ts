@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CountersignError } from '../errors.ts'
@@ -38,15 +38,18 @@ export function openForWriting(dir: string): OpenSpool {
   }
 }
 
-/** Opens the spool's file to read; returns undefined where there is none. Throws SPOOL_VERSION or SPOOL_FAILED. */
+/**
+ * Opens the spool's file to read; returns undefined where there is none. Throws SPOOL_VERSION or SPOOL_FAILED, also where there is
+ * one that may not be read, or that SQLite cannot read because the disk is read-only.
+ */
 export function openForReading(dir: string): DatabaseSync | undefined {
   const path = join(dir, fileName)
   try {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
     checkVersion(database, path)
     return database
   } catch (thrown) {
-    if (isAbsent(thrown)) return undefined
     throw spoolFault(`cannot read the spool ${path}`, thrown)
   }
 }
@@ -118,9 +121,4 @@ function takeLock(dir: string): DatabaseSync {
 function makePrivate(path: string): void {
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
-}
-
-function isAbsent(thrown: unknown): boolean {
-  // SQLITE_CANTOPEN
-  return thrown !== null && typeof thrown === 'object' && 'errcode' in thrown && thrown.errcode === 14
 }

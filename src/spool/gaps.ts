@@ -36,11 +36,18 @@ export class Gaps {
     for (const gap of gaps) {
       const key = `${gap.of} ${gap.reason}`
       const newer = this.#open.get(key)
-      this.#open.set(key, newer === undefined ? gap : { ...newer, count: newer.count + gap.count, from: gap.from })
+      this.#open.set(key, newer === undefined ? gap : merged(gap, newer))
     }
   }
 
   get empty(): boolean {
     return this.#open.size === 0
   }
+}
+
+/** The clock may have been put back in between. */
+function merged(one: TrailGap, other: TrailGap): TrailGap {
+  const [from = one.from] = [one.from, other.from].sort()
+  const [, to = one.to] = [one.to, other.to].sort()
+  return { ...one, count: one.count + other.count, from, to }
 }

@@ -5,6 +5,8 @@ export interface Pending {
   event: EncodedEvent
   readonly kind: 'decision' | 'access'
   readonly time: Date
+  /** Whether it is tried again after a batch that failed; otherwise its caller is told, and waits no more. */
+  mayWait: boolean
   /** Where it stands: waiting here, in the batch under way, or in that batch with its answer already given. */
   state: 'queued' | 'taken' | 'taken-late'
   /** Tells the caller whether the record was kept; undefined once it has been told. */
@@ -18,6 +20,9 @@ const batchEvents = 512
 const batchCharacters = 2 * 1024 * 1024
 /** Access events get this share of a batch while decisions wait, so that a flood of log entries cannot starve Checks. */
 const accessShare = 1 / 4
+
+/** What a batch may hold: access events wait while the spool is as full as it may be. */
+export type Kinds = 'all' | 'decisions'
 
 /** Events that wait for the batch under way to end. Decisions leave before access events; each kind leaves in order. */
 export class Queue {
@@ -41,11 +46,12 @@ export class Queue {
 
   /** Puts events of a batch that failed back to the front. */
   giveBack(batch: readonly Pending[]): void {
-    for (const pending of batch.toReversed()) {
+    for (const pending of batch) {
       pending.state = 'queued'
-      this.#kind(pending).unshift(pending)
       this.#characters += pending.event.length
     }
+    this.#decisions.unshift(...batch.filter(({ kind }) => kind === 'decision'))
+    this.#accesses.unshift(...batch.filter(({ kind }) => kind === 'access'))
   }
 
   /** Replaces the event of one that still waits. */
@@ -63,11 +69,17 @@ export class Queue {
     this.#characters -= pending.event.length
   }
 
+  /** Whether `take` would take anything. */
+  has(kinds: Kinds): boolean {
+    return this.#decisions.length > 0 || (kinds === 'all' && this.#accesses.length > 0)
+  }
+
   /** Takes the next batch: decisions first, access events in what is left and at least in their share. */
-  take(): Pending[] {
-    const share = this.#accesses.length === 0 ? 0 : Math.floor(batchEvents * accessShare)
+  take(kinds: Kinds): Pending[] {
+    const waiting = kinds === 'all' ? this.#accesses : []
+    const share = waiting.length === 0 ? 0 : Math.floor(batchEvents * accessShare)
     const decisions = take(this.#decisions, batchEvents - share, batchCharacters)
-    const accesses = take(this.#accesses, batchEvents - decisions.length, batchCharacters)
+    const accesses = take(waiting, batchEvents - decisions.length, batchCharacters)
     const batch = [...decisions, ...accesses]
     for (const pending of batch) {
       pending.state = 'taken'

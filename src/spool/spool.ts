@@ -6,7 +6,7 @@ import { CountersignError } from '../errors.ts'
 import type { SpoolOpening, SpoolState } from './protocol.ts'
 import type { Pending } from './queue.ts'
 import { type SpoolWorker, startSpoolWorker } from './spool-worker.ts'
-import { threadEnded, Writer, type WriterProblem } from './writer.ts'
+import { gapReasonOf, threadEnded, Writer, type WriterProblem } from './writer.ts'
 
 export interface SpoolSettings {
   /** `strict`: an append resolves when its record is on disk; `best-effort`: at once. */
@@ -55,6 +55,7 @@ export class Spool implements AuditLog {
     this.#writer = new Writer(worker, state, {
       newId: context.newId,
       now: context.now,
+      maxBytes: settings.maxBytes,
       onKept: (pending) => {
         if (pending.state === 'taken-late') this.#supersede(pending)
         else settle(pending, true)
@@ -102,7 +103,7 @@ export class Spool implements AuditLog {
 
   status(): SpoolStatus {
     const { state, problem, queue } = this.#writer
-    return { ...state, problem: problem ?? this.#overflow(), queued: queue.length }
+    return { ...state, problem: problem ?? this.#writer.overflow, queued: queue.length }
   }
 
   /** Appends what waits and the trail's last record, `closed`; refuses everything from now on. */
@@ -134,6 +135,7 @@ export class Spool implements AuditLog {
         event: encoded,
         kind,
         time,
+        mayWait: withinMs === undefined,
         state: 'queued',
         settle: settled,
         replacement,
@@ -148,17 +150,9 @@ export class Spool implements AuditLog {
   #refusal(): GapReason | undefined {
     if (this.#sealed) return 'SHUTDOWN'
     const { problem, queue } = this.#writer
-    if (problem !== null) return problem.code === 'SPOOL_FULL' ? 'SPOOL_FULL' : 'SPOOL_DAMAGED'
-    if (this.#overflow() !== null) return 'SPOOL_FULL'
+    if (problem !== null) return gapReasonOf(problem)
+    if (this.#writer.overflow !== null) return 'SPOOL_FULL'
     return queue.characters >= maxQueued ? 'OVERLOADED' : undefined
-  }
-
-  #overflow(): WriterProblem | null {
-    const { waitingBytes } = this.#writer.state
-    const { maxBytes } = this.#settings
-    if (waitingBytes < maxBytes) return null
-    const message = `${waitingBytes} bytes wait for a sink; spool.maxBytes allows ${maxBytes}`
-    return { code: 'SPOOL_FULL', message }
   }
 
   /** The deadline has passed: the caller denies, and the record has to say so too. */
@@ -174,6 +168,7 @@ export class Spool implements AuditLog {
       return
     }
     this.#writer.queue.replace(pending, pending.replacement(false))
+    pending.mayWait = true
   }
 
   /** The record became durable although the caller has denied: a second one says what was answered. */
@@ -181,7 +176,7 @@ export class Spool implements AuditLog {
     if (late.replacement === undefined) return
     const event = late.replacement(true)
     const nobody = { settle: undefined, replacement: undefined, timer: undefined }
-    this.#writer.push({ ...late, event, state: 'queued', ...nobody })
+    this.#writer.push({ ...late, event, state: 'queued', mayWait: true, ...nobody })
   }
 }
 

@@ -167,14 +167,17 @@ export class SpoolStore {
 
   /**
    * What was delivered before this transaction only: `#countWaiting` still has to see what it delivers. Looks at the oldest
-   * records and no further: millions may wait for their time.
+   * records and no further: millions may wait for their time. A record of a time to come was written before the clock was put
+   * back; it must not hold up the others until then.
    */
   #deleteDelivered(): void {
-    const cutoff = this.#now().getTime() - this.#opening.retainDeliveredMs
+    const now = this.#now().getTime()
+    const cutoff = now - this.#opening.retainDeliveredMs
     const first = this.#get('SELECT position, recorded_ms FROM records ORDER BY position LIMIT 1')
-    if (first === undefined || Number(first['recorded_ms']) >= cutoff) return
+    const isDue = (recorded: number): boolean => recorded < cutoff || recorded > now
+    if (first === undefined || !isDue(Number(first['recorded_ms']))) return
     const last = Math.min(this.#waiting.position, Number(first['position']) + deletesPerBatch - 1)
-    this.#run('DELETE FROM records WHERE position <= ? AND recorded_ms < ?', last, cutoff)
+    this.#run('DELETE FROM records WHERE position <= ? AND (recorded_ms < ? OR recorded_ms > ?)', last, cutoff, now)
   }
 
   /** A sink that the settings no longer name must not hold records back; a new one begins with what is still here. */

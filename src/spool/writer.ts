@@ -5,12 +5,14 @@ import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
 import type { ErrorCode } from '../errors.ts'
 import { Gaps } from './gaps.ts'
 import type { Cursor, FromSpoolWorker, SpoolState, ToSpoolWorker } from './protocol.ts'
-import { type Pending, Queue } from './queue.ts'
+import { type Kinds, type Pending, Queue } from './queue.ts'
 import type { SpoolWorker } from './spool-worker.ts'
 
 export interface WriterContext {
   readonly newId: () => string
   readonly now: () => Date
+  /** Bytes that may wait for a sink before access events are held. */
+  readonly maxBytes: number
   /** Told of each event that is on the disk. */
   readonly onKept: (pending: Pending) => void
   /** Told of each event that will not be; it has been counted for a gap. */
@@ -20,6 +22,8 @@ export interface WriterContext {
 export interface WriterProblem {
   readonly code: ErrorCode
   readonly message: string
+  /** Whether it may pass by itself. */
+  readonly retryable: boolean
 }
 
 /** What the worker is writing. */
@@ -34,10 +38,12 @@ type Failed = Extract<FromSpoolWorker, { kind: 'failed' }>
 const retryMs = 250
 /** Cursors that no batch carries are written by themselves after this long. */
 const cursorMs = 200
+/** Gaps are written no more often than this: a refused request must not cost more disk than a kept one. */
+const gapMs = 1000
 
 /**
  * Hands batches to the worker, one at a time: what gathers while one is under way goes with the next. A batch that fails for a
- * reason that may pass is tried again, without its decisions, which nobody waits for any more; any other failure is final.
+ * reason that may pass is tried again, without what must not wait; any other failure is final.
  */
 export class Writer {
   readonly #worker: SpoolWorker
@@ -52,8 +58,14 @@ export class Writer {
   #stopping = false
   #scheduled = false
   #running: Promise<void> | undefined
+  #ended: WriterProblem | undefined
   /** Answers in place of a thread that is gone. */
   #abandon: ((problem: WriterProblem) => void) | undefined
+  /** Resolves when the worker is free. */
+  #asked: Promise<unknown> = Promise.resolve()
+  #gapTimer: NodeJS.Timeout | undefined
+  /** When a gap may be written next, by the monotonic clock. */
+  #nextGapMs = 0
   #cursorTimer: NodeJS.Timeout | undefined
 
   constructor(worker: SpoolWorker, state: SpoolState, context: WriterContext) {
@@ -61,8 +73,9 @@ export class Writer {
     this.#state = state
     this.#context = context
     void worker.ended.then((error) => {
-      this.#abandon?.(threadEnded(error))
-      this.#fail(threadEnded(error))
+      this.#ended = threadEnded(error)
+      this.#abandon?.(this.#ended)
+      this.#fail(this.#ended)
     })
   }
 
@@ -73,6 +86,15 @@ export class Writer {
   /** Why nothing can be written at the moment, or null. */
   get problem(): WriterProblem | null {
     return this.#problem
+  }
+
+  /** Why decisions must be refused although the disk takes them, or null: too much waits for a sink. */
+  get overflow(): WriterProblem | null {
+    const { waitingBytes } = this.#state
+    const { maxBytes } = this.#context
+    if (waitingBytes < maxBytes) return null
+    const message = `${waitingBytes} bytes wait for a sink; spool.maxBytes allows ${maxBytes}`
+    return { code: 'SPOOL_FULL', message, retryable: true }
   }
 
   get queue(): Pick<Queue, 'length' | 'characters' | 'replace' | 'remove'> {
@@ -91,7 +113,10 @@ export class Writer {
   /** Counts an event that will have no record; a gap says so with the next batch. */
   miss(of: 'decision' | 'access', reason: GapReason, time: Date): void {
     this.#gaps.add(of, reason, time)
-    if (this.#phase === 'open') this.#schedule()
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined
+      this.#schedule()
+    }, this.#nextGapMs - performance.now())
   }
 
   advance(sink: string, position: number): void {
@@ -107,10 +132,11 @@ export class Writer {
     this.#stopping = true
     await this.#run()
     if (this.#phase !== 'open' || this.#problem !== null) return
+    // From here on no gap may follow `closed`.
+    this.#phase = 'sealed'
     const reply = await this.#ask({ kind: 'seal', closedId: this.#context.newId() })
     if (reply.kind !== 'committed') return
     this.#state = reply.state
-    this.#phase = 'sealed'
     this.#tellAppended(1)
   }
 
@@ -118,6 +144,7 @@ export class Writer {
   async close(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#cursorTimer)
+    clearTimeout(this.#gapTimer)
     await this.#run()
     if (this.#phase !== 'failed') await this.#ask({ kind: 'close' })
   }
@@ -158,14 +185,25 @@ export class Writer {
 
   #hasWork(): boolean {
     if (this.#phase === 'failed') return false
-    const gaps = this.#phase === 'open' && !this.#gaps.empty
-    return this.#queue.length > 0 || gaps || this.#cursors.size > 0
+    return this.#queue.has(this.#kinds()) || this.#gapsAreDue() || this.#cursors.size > 0
+  }
+
+  #gapsAreDue(): boolean {
+    if (this.#phase !== 'open' || this.#gaps.empty) return false
+    return this.#stopping || performance.now() >= this.#nextGapMs
+  }
+
+  /** At the end, what was held is written too: it would be lost otherwise. */
+  #kinds(): Kinds {
+    return this.overflow === null || this.#stopping ? 'all' : 'decisions'
   }
 
   #takeBatch(): Batch {
     const cursors = [...this.#cursors].map(([sink, position]) => ({ sink, position }))
     this.#cursors.clear()
-    return { pending: this.#queue.take(), gaps: this.#phase === 'open' ? this.#gaps.take() : [], cursors }
+    const gaps = this.#gapsAreDue() ? this.#gaps.take() : []
+    if (gaps.length > 0) this.#nextGapMs = performance.now() + gapMs
+    return { pending: this.#queue.take(this.#kinds()), gaps, cursors }
   }
 
   #eventsOf({ gaps, pending }: Batch): EncodedEvent[] {
@@ -184,24 +222,23 @@ export class Writer {
   #failed({ pending, gaps, cursors }: Batch, { code, message, retryable }: Failed): void {
     if (!retryable) {
       this.#lose(pending, 'SPOOL_DAMAGED')
-      this.#fail({ code, message })
+      this.#fail({ code, message, retryable })
       return
     }
-    this.#problem = { code, message }
+    const problem = { code, message, retryable }
+    this.#problem = problem
     this.#gaps.restore(gaps)
     for (const { sink, position } of cursors) {
       if (!this.#cursors.has(sink)) this.#cursors.set(sink, position)
     }
-    this.#lose(
-      pending.filter(({ kind }) => kind === 'decision'),
-      'SPOOL_FULL',
-    )
-    this.#queue.giveBack(pending.filter(({ kind }) => kind === 'access'))
+    const lost = pending.filter(({ mayWait }) => !mayWait)
+    this.#lose(lost, gapReasonOf(problem))
+    this.#queue.giveBack(pending.filter(({ mayWait }) => mayWait))
   }
 
   /** Nothing more can be written to this file. */
   #fail(problem: WriterProblem): void {
-    if (this.#phase !== 'open') return
+    if (this.#phase === 'failed') return
     this.#phase = 'failed'
     this.#problem = problem
     this.#lose(this.#queue.clear(), 'SPOOL_DAMAGED')
@@ -214,11 +251,20 @@ export class Writer {
     }
   }
 
-  /** A thread that ends instead of answering has failed for good. */
+  /** One question at a time, whoever asks. */
   #ask(message: ToSpoolWorker): Promise<FromSpoolWorker> {
+    const answered = this.#asked.then(() => this.#askAlone(message))
+    this.#asked = answered
+    return answered
+  }
+
+  /** A thread that ends instead of answering has failed for good. */
+  #askAlone(message: ToSpoolWorker): Promise<FromSpoolWorker> {
+    const ended = this.#ended
+    if (ended !== undefined) return Promise.resolve({ kind: 'failed', ...ended })
     return new Promise((resolve) => {
       this.#abandon = (problem) => {
-        resolve({ kind: 'failed', ...problem, retryable: false })
+        resolve({ kind: 'failed', ...problem })
       }
       void this.#worker.ask(message).then(resolve)
     })
@@ -229,6 +275,13 @@ export class Writer {
   }
 }
 
+/** What a gap says of events that were refused because of a problem. */
+export function gapReasonOf({ code, retryable }: WriterProblem): GapReason {
+  if (code === 'SPOOL_FULL') return 'SPOOL_FULL'
+  return retryable ? 'DEADLINE' : 'SPOOL_DAMAGED'
+}
+
 export function threadEnded(error: Error | undefined): WriterProblem {
-  return { code: 'SPOOL_FAILED', message: `the spool’s thread ended${error === undefined ? '' : `: ${error.message}`}` }
+  const message = `the spool’s thread ended${error === undefined ? '' : `: ${error.message}`}`
+  return { code: 'SPOOL_FAILED', message, retryable: false }
 }

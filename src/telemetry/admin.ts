@@ -4,6 +4,8 @@ import type { PartHealth } from './health.ts'
 import type { Metrics } from './metrics.ts'
 
 export interface AdminParts {
+  /** Parts that only a new start can mend. */
+  readonly liveness: () => readonly PartHealth[]
   /** Parts without which no request can be allowed. */
   readonly readiness: () => readonly PartHealth[]
   /** Parts that are in trouble although requests are still decided and recorded. */
@@ -18,7 +20,7 @@ export interface Admin {
   close(): Promise<void>
 }
 
-/** Serves `/metrics`, `/healthz` (the process lives) and `/readyz` (requests can be allowed). Throws ADDRESS_IN_USE or LISTEN_REFUSED. */
+/** Serves `/metrics`, `/healthz` (a new start would mend nothing) and `/readyz` (requests can be allowed). Throws ADDRESS_IN_USE or LISTEN_REFUSED. */
 export function startAdmin(host: string, port: number, parts: AdminParts): Promise<Admin> {
   const server = createServer((request, response) => {
     answer(request.url ?? '', response, parts).catch((fault: unknown) => {
@@ -55,19 +57,26 @@ async function answer(url: string, response: ServerResponse, parts: AdminParts):
       response.writeHead(200, { 'content-type': contentType }).end(body)
       return
     }
-    case '/healthz':
-      write(response, 200, { status: 'ok' })
+    case '/healthz': {
+      const problems = troubled(parts.liveness())
+      if (problems.length === 0) write(response, 200, { status: 'ok' })
+      else write(response, 503, { status: 'needs a new start', problems })
       return
+    }
     case '/readyz': {
-      const problems = parts.readiness().filter(({ problem }) => problem !== null)
-      const warnings = parts.warnings().filter(({ problem }) => problem !== null)
+      const problems = troubled(parts.readiness())
       const ready = problems.length === 0
+      const warnings = troubled(parts.warnings())
       write(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, warnings })
       return
     }
     default:
       write(response, 404, { status: 'not found', paths: ['/metrics', '/healthz', '/readyz'] })
   }
+}
+
+function troubled(parts: readonly PartHealth[]): readonly PartHealth[] {
+  return parts.filter(({ problem }) => problem !== null)
 }
 
 function write(response: ServerResponse, status: number, body: object): void {

@@ -24,7 +24,8 @@ export interface PartStates {
     readonly inForce: object | null
     readonly refused: { readonly problems: readonly PolicyProblem[] } | null
   }
-  readonly spool: { readonly problem: Fault | null }
+  /** `retryable`: the spool may write again by itself. */
+  readonly spool: { readonly problem: (Fault & { readonly retryable: boolean }) | null }
   readonly sinks: ReadonlyMap<string, { readonly problem: Fault | null }>
 }
 
@@ -35,6 +36,11 @@ export function readinessOf({ policy, spool }: PartStates): readonly PartHealth[
     { part: 'policy', problem: policy.inForce === null ? unusable : null },
     { part: 'spool', problem: faultText(spool.problem) },
   ]
+}
+
+/** Parts that only a new start can mend. */
+export function livenessOf({ spool: { problem } }: PartStates): readonly PartHealth[] {
+  return [{ part: 'spool', problem: problem?.retryable === false ? faultText(problem) : null }]
 }
 
 /** Parts that are in trouble although requests are still decided and recorded. */

@@ -7,27 +7,28 @@ export type Log = (level: LogLevel, message: string, fields?: object) => void
 
 export interface OpenLog {
   readonly log: Log
-  /** Resolves when everything said so far is written, or nobody has read it for a second. What an exit interrupts would be written twice. */
-  readonly flush: () => Promise<void>
+  /** Resolves when everything said is written, or nobody has read it for a second. Nothing may be said afterwards. */
+  readonly close: () => Promise<void>
 }
 
-const longestFlushMs = 1000
+const longestCloseMs = 1000
 
 /** A log that writes JSON lines to standard error, and holds up nobody where they are read slowly. */
 export function openLog(level: LogLevel, replica: string): OpenLog {
   const formatters = { level: (label: string) => ({ level: label }) }
   const options = { level, base: { replica }, formatters, timestamp: pino.stdTimeFunctions.isoTime }
-  const logger: Logger = pino(options, pino.destination({ dest: 2, sync: false }))
+  const destination = pino.destination({ dest: 2, sync: false })
+  const logger: Logger = pino(options, destination)
   return {
     log: (at, message, fields = {}) => {
       logger[at](fields, message)
     },
-    flush: () =>
+    // Not `flush`, which does not wait for the write under way: an exit would then put the last lines before it.
+    close: () =>
       new Promise((resolve) => {
-        setTimeout(resolve, longestFlushMs).unref()
-        logger.flush(() => {
-          resolve()
-        })
+        setTimeout(resolve, longestCloseMs).unref()
+        destination.once('finish', resolve)
+        destination.end()
       }),
   }
 }

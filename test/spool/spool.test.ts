@@ -106,6 +106,23 @@ describe('append, strict', () => {
     await close(spool)
   })
 
+  test('supersedes it although the disk is full by then, as soon as there is room', async () => {
+    const spool = await open()
+    disk.stall()
+    const { id, event, ifLate } = newDecision()
+    expect(await spool.append(event, { ifLate, withinMs: 20 })).toBe(false)
+    disk.fail('SPOOL_FULL', true)
+    disk.release()
+    await waitFor(() => spool.status().problem !== null)
+    disk.heal()
+    await waitFor(() => spool.status().problem === null)
+    await close(spool)
+    expect(decisionsIn(keptIn(dir), id).map(({ data }) => [data.effect, data.supersedes])).toEqual([
+      ['allow', false],
+      ['deny', true],
+    ])
+  })
+
   test('counts a decision that has nothing to replace it in a gap', async () => {
     const spool = await open()
     disk.stall()
@@ -178,6 +195,28 @@ describe('append, strict', () => {
   })
 })
 
+describe('while too much waits for the sinks', () => {
+  test('a refused decision costs no record of its own: one gap a second counts them', async () => {
+    const spool = await open({ maxBytes: 1 })
+    for (let count = 0; count < 500; count += 1) expect(await spool.append(newDecision().event)).toBe(false)
+    await close(spool)
+    const gaps = gapsIn(keptIn(dir))
+    expect(gaps.reduce((sum, gap) => sum + Number(gap['count']), 0)).toBe(500)
+    expect(gaps.length).toBeLessThan(10)
+  })
+
+  test('access events wait, and are kept when a sink has caught up', async () => {
+    const spool = await open({ maxBytes: 1 })
+    const before = spool.status().lastSequence
+    const recorded = [spool.record(newAccess()), spool.record(newAccess())]
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(spool.status()).toMatchObject({ lastSequence: before, queued: 2 })
+    spool.advance('archive', spool.status().lastPosition)
+    expect(await Promise.all(recorded)).toEqual([true, true])
+    await close(spool)
+  })
+})
+
 describe('append, best effort', () => {
   test('answers at once, and keeps the record', async () => {
     const spool = await open({ mode: 'best-effort' })
@@ -189,16 +228,21 @@ describe('append, best effort', () => {
     expect(decisionsIn(keptIn(dir), id)).toHaveLength(1)
   })
 
-  test('counts what it could not keep', async () => {
+  test('keeps what a full disk holds up, and counts what it refuses meanwhile', async () => {
     const spool = await open({ mode: 'best-effort' })
     disk.fail('SPOOL_FULL', true)
-    for (let count = 0; count < 5; count += 1) expect(await spool.append(newDecision().event)).toBe(true)
+    const early = Array.from({ length: 5 }, () => newDecision())
+    for (const { event } of early) expect(await spool.append(event)).toBe(true)
     await waitFor(() => spool.status().problem !== null)
-    expect(await spool.append(newDecision().event)).toBe(true)
+    const refused = newDecision()
+    expect(await spool.append(refused.event)).toBe(true)
     disk.heal()
     await waitFor(() => spool.status().problem === null)
     await close(spool)
-    expect(gapsIn(keptIn(dir)).reduce((sum, gap) => sum + Number(gap['count']), 0)).toBe(6)
+    const records = keptIn(dir)
+    for (const { id } of early) expect(decisionsIn(records, id)).toHaveLength(1)
+    expect(decisionsIn(records, refused.id)).toEqual([])
+    expect(gapsIn(records)).toMatchObject([{ of: 'decision', reason: 'SPOOL_FULL', count: 1 }])
   })
 })
 
@@ -251,6 +295,28 @@ describe('record', () => {
 })
 
 describe('seal', () => {
+  test('lets nothing stand behind `closed`, whatever is refused or delivered meanwhile', async () => {
+    const spool = await open()
+    const refusing = setInterval(() => {
+      void spool.append(newDecision().event)
+      spool.advance('archive', spool.status().lastPosition)
+    }, 0)
+    for (let count = 0; count < 50; count += 1) void spool.record(newAccess())
+    await spool.seal()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    clearInterval(refusing)
+    await spool.close()
+    expect(keptIn(dir).at(-1)?.data['change']).toBe('closed')
+  })
+
+  test('and close end although the thread is gone', async () => {
+    const spool = await open()
+    await spool.seal()
+    disk.die()
+    await spool.close()
+    expect(spool.status().problem?.code).toBe('SPOOL_FAILED')
+  })
+
   test('keeps what was accepted, ends the trail with `closed`, and refuses what comes later', async () => {
     const spool = await open()
     const accepted = Array.from({ length: 1000 }, () => spool.record(newAccess()))

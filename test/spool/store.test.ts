@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { encodeEvent, type EncodedEvent } from '../../src/audit/record.ts'
@@ -176,6 +176,19 @@ describe('cursors', () => {
     store.close()
   })
 
+  test('let records go that were written before the clock was put back', () => {
+    const store = open({ retainDeliveredMs: 60_000 })
+    clock = new Date('2027-11-22T10:00:00Z')
+    store.append(events(3), [])
+    clock = new Date('2026-11-22T10:10:00Z')
+    store.append(events(3), [{ sink: 'archive', position: 7 }])
+    clock = new Date('2026-11-22T10:20:00Z')
+    store.append([], [])
+    store.append([], [])
+    expect(keptIn(dir)).toHaveLength(0)
+    store.close()
+  })
+
   test('of a new sink begin with what is still here; those of a forgotten one hold nothing back', () => {
     const first = open({ sinks: ['archive', 'kafka'] })
     first.append(events(4), [{ sink: 'archive', position: 5 }])
@@ -206,6 +219,35 @@ describe('cursors', () => {
       expect({ waitingRecords, waitingBytes }).toEqual(fullCount())
     }
     store.close()
+  })
+})
+
+describe('a lock of another process', () => {
+  test('is waited out: nothing is lost, and the next batch goes through', () => {
+    const store = open()
+    const other = new DatabaseSync(join(dir, fileName))
+    other.exec('BEGIN IMMEDIATE')
+    expect(
+      codeOf(() => {
+        store.append(events(1), [])
+      }),
+    ).toMatch(/^SPOOL_IN_USE/)
+    other.exec('ROLLBACK')
+    other.close()
+    store.append(events(1), [])
+    store.close()
+    expect(keptIn(dir)).toHaveLength(2)
+  })
+})
+
+describe('reading', () => {
+  test('finds none where there is no file, and says what is wrong where there is one that cannot be read', () => {
+    expect(openSpoolReader(dir)).toBeUndefined()
+    symlinkSync(join(dir, 'nowhere', 'spool'), join(dir, fileName))
+    expect(openSpoolReader(dir)).toBeUndefined()
+    rmSync(join(dir, fileName))
+    mkdirSync(join(dir, fileName))
+    expect(codeOf(() => openSpoolReader(dir))).toMatch(/^SPOOL_FAILED: cannot read the spool/)
   })
 })
 

@@ -12,6 +12,7 @@ afterEach(async () => {
 
 async function ask(path: string, parts: Partial<AdminParts> = {}): Promise<Response> {
   const calm: AdminParts = {
+    liveness: () => [],
     readiness: () => [],
     warnings: () => [],
     metrics: createMetrics(),
@@ -22,9 +23,17 @@ async function ask(path: string, parts: Partial<AdminParts> = {}): Promise<Respo
 }
 
 describe('the admin port', () => {
-  test('says at /healthz that the process lives, whatever is wrong', async () => {
+  test('says at /healthz that all is well where a new start would mend nothing', async () => {
     const answer = await ask('/healthz', { readiness: () => [{ part: 'spool', problem: 'x' }] })
     expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }])
+  })
+
+  test('says at /healthz what only a new start can mend', async () => {
+    const answer = await ask('/healthz', { liveness: () => [{ part: 'spool', problem: 'its thread ended' }] })
+    expect([answer.status, await answer.json()]).toEqual([
+      503,
+      { status: 'needs a new start', problems: [{ part: 'spool', problem: 'its thread ended' }] },
+    ])
   })
 
   test('says at /readyz that it is ready, with warnings', async () => {
@@ -80,6 +89,7 @@ describe('the admin port', () => {
     await once(other, 'listening')
     const { port } = other.address() as { port: number }
     const started = startAdmin('127.0.0.1', port, {
+      liveness: () => [],
       readiness: () => [],
       warnings: () => [],
       metrics: createMetrics(),

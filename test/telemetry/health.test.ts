@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
-import { isReady, type PartStates, readinessOf, readinessTeller, warningsOf } from '../../src/telemetry/health.ts'
+import {
+  isReady,
+  livenessOf,
+  type PartStates,
+  readinessOf,
+  readinessTeller,
+  warningsOf,
+} from '../../src/telemetry/health.ts'
 
 const well: PartStates = {
   policy: { inForce: {}, refused: null },
@@ -53,10 +60,20 @@ describe('a server is not ready', () => {
   })
 
   test('while the spool cannot append, and says why', () => {
-    const states = { ...well, spool: { problem: { code: 'SPOOL_FULL', message: 'the disk is full' } } }
+    const states = { ...well, spool: { problem: { code: 'SPOOL_FULL', message: 'the disk is full', retryable: true } } }
     expect(isReady(states)).toBe(false)
     expect(wrong(readinessOf(states))).toEqual([{ part: 'spool', problem: 'the disk is full (SPOOL_FULL)' }])
   })
+})
+
+test('a server needs a new start where its spool has failed for good, and only there', () => {
+  const failed = (retryable: boolean): PartStates => ({
+    ...well,
+    spool: { problem: { code: 'SPOOL_FAILED', message: 'its thread ended', retryable } },
+  })
+  expect(wrong(livenessOf(well))).toEqual([])
+  expect(wrong(livenessOf(failed(true)))).toEqual([])
+  expect(wrong(livenessOf(failed(false)))).toEqual([{ part: 'spool', problem: 'its thread ended (SPOOL_FAILED)' }])
 })
 
 test('the log is told of each change, once, however often it is looked at', () => {
@@ -66,7 +83,7 @@ test('the log is told of each change, once, however often it is looked at', () =
   )
   const full = (bytes: number): PartStates => ({
     ...well,
-    spool: { problem: { code: 'SPOOL_FULL', message: `${bytes} bytes wait` } },
+    spool: { problem: { code: 'SPOOL_FULL', message: `${bytes} bytes wait`, retryable: true } },
   })
   const ready = [well, well, full(7), full(8), well].map(look)
   expect(ready).toEqual([true, true, false, false, true])

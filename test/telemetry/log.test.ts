@@ -12,7 +12,7 @@ function said(code: string): { stdout: string; stderr: string } {
 
 test('the log is one JSON object a line on standard error, with level, time, replica and fields', () => {
   const { stdout, stderr } = said(
-    `const { log, flush } = openLog('info', 'web-0'); log('warn', 'two\\nlines', { sink: 'kafka' }); log('info', 'next'); await flush(); process.exit(0)`,
+    `const { log, close } = openLog('info', 'web-0'); log('warn', 'two\\nlines', { sink: 'kafka' }); log('info', 'next'); await close(); process.exit(0)`,
   )
   const lines = stderr
     .trimEnd()
@@ -27,7 +27,7 @@ test('the log is one JSON object a line on standard error, with level, time, rep
 
 test('the log leaves out what is below its level', () => {
   expect(
-    said(`const { log, flush } = openLog('warn', 'web-0'); log('info', 'nothing'); await flush(); process.exit(0)`)
+    said(`const { log, close } = openLog('warn', 'web-0'); log('info', 'nothing'); await close(); process.exit(0)`)
       .stderr,
   ).toBe('')
 })
