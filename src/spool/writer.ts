@@ -116,7 +116,7 @@ export class Writer {
     this.#gapTimer ??= setTimeout(() => {
       this.#gapTimer = undefined
       this.#schedule()
-    }, this.#nextGapMs - performance.now())
+    }, Math.max(0, this.#nextGapMs - performance.now()))
   }
 
   advance(sink: string, position: number): void {
