@@ -113,10 +113,13 @@ export class Writer {
   /** Counts an event that will have no record; a gap says so with the next batch. */
   miss(of: 'decision' | 'access', reason: GapReason, time: Date): void {
     this.#gaps.add(of, reason, time)
-    this.#gapTimer ??= setTimeout(() => {
-      this.#gapTimer = undefined
-      this.#schedule()
-    }, Math.max(0, this.#nextGapMs - performance.now()))
+    this.#gapTimer ??= setTimeout(
+      () => {
+        this.#gapTimer = undefined
+        this.#schedule()
+      },
+      Math.max(0, this.#nextGapMs - performance.now()),
+    )
   }
 
   advance(sink: string, position: number): void {
