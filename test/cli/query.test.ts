@@ -146,7 +146,7 @@ describe('query goes wrong', () => {
   test('with status 2 and what to do where there is no data folder', async () => {
     const { err, exitCode } = await runCommand(queryCommand, ['--data', join(data.dir, 'nowhere')])
     expect(exitCode).toBe(2)
-    expect(err).toContain('nowhere does not exist. Give --data the folder')
+    expect(err).toMatch(/^ARCHIVE_UNREADABLE: .*nowhere does not exist\. Give --data the folder/)
   })
 
   test.each([

@@ -22,6 +22,11 @@ describe('the flags of serve', () => {
     })
   })
 
+  test('may have spaces between the brokers', async () => {
+    const flags = await flagsOf('--kafka', ' a:1, b:2 ,c:3')
+    expect(settingsOf(flags)).toEqual({ sinks: { kafka: { type: 'kafka', brokers: ['a:1', 'b:2', 'c:3'] } } })
+  })
+
   test('that are not given change nothing', async () => {
     expect(settingsOf(await flagsOf())).toEqual({})
   })

@@ -90,6 +90,6 @@ Whole: 8 records in 2 trails; every hash, sequence and link holds.
   test('says what to do, status 2, where there is no data folder', async () => {
     const { err, exitCode } = await runCommand(verifyCommand, ['--data', join(data.dir, 'nowhere')])
     expect(exitCode).toBe(2)
-    expect(err).toContain('nowhere does not exist. Give --data the folder')
+    expect(err).toMatch(/^ARCHIVE_UNREADABLE: .*nowhere does not exist\. Give --data the folder/)
   })
 })

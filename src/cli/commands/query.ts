@@ -62,7 +62,7 @@ async function runQuery(io: Io, options: QueryOptions, filter: Filter): Promise<
     }
   } catch (fault) {
     if (!(fault instanceof CountersignError)) throw fault
-    io.err(fault.message)
+    io.err(`${fault.code}: ${fault.message}`)
     return 2
   }
 }

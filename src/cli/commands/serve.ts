@@ -38,7 +38,7 @@ export function settingsOf(flags: ServeFlags): Record<string, unknown> {
   const { policy, data, listen, admin, kafka, topic } = flags
   const sink = {
     type: 'kafka',
-    ...(kafka === undefined ? {} : { brokers: kafka.split(',') }),
+    ...(kafka === undefined ? {} : { brokers: kafka.split(',').map((broker) => broker.trim()) }),
     ...(topic === undefined ? {} : { topic }),
   }
   return {

@@ -50,7 +50,7 @@ async function verifyFolder(io: Io, dir: string): Promise<Verification | undefin
     }
   } catch (fault) {
     if (!(fault instanceof CountersignError)) throw fault
-    io.err(fault.message)
+    io.err(`${fault.code}: ${fault.message}`)
     return undefined
   }
 }
