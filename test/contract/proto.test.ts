@@ -29,6 +29,11 @@ describe('our definitions', () => {
     )
     expect(fields.filter((field) => /\.AttributeContext\..*(body|certificate|service|labels)$/.test(field))).toEqual([])
   })
+
+  test('have of a check no field that nothing reads', () => {
+    const read = ['source', 'destination', 'request']
+    expect(Object.keys(ours.messages['envoy.service.auth.v3.AttributeContext'] ?? {})).toEqual(read)
+  })
 })
 
 describeWith('python', 'our definitions beside the official ones', () => {

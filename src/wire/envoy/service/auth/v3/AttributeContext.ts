@@ -49,26 +49,14 @@ export interface _envoy_service_auth_v3_AttributeContext_Request__Output {
   'http'?: (_envoy_service_auth_v3_AttributeContext_HttpRequest__Output);
 }
 
-export interface _envoy_service_auth_v3_AttributeContext_TLSSession {
-  'sni'?: (string);
-}
-
-export interface _envoy_service_auth_v3_AttributeContext_TLSSession__Output {
-  'sni'?: (string);
-}
-
 export interface AttributeContext {
   'source'?: (_envoy_service_auth_v3_AttributeContext_Peer | null);
   'destination'?: (_envoy_service_auth_v3_AttributeContext_Peer | null);
   'request'?: (_envoy_service_auth_v3_AttributeContext_Request | null);
-  'context_extensions'?: ({[key: string]: string});
-  'tls_session'?: (_envoy_service_auth_v3_AttributeContext_TLSSession | null);
 }
 
 export interface AttributeContext__Output {
   'source'?: (_envoy_service_auth_v3_AttributeContext_Peer__Output);
   'destination'?: (_envoy_service_auth_v3_AttributeContext_Peer__Output);
   'request'?: (_envoy_service_auth_v3_AttributeContext_Request__Output);
-  'context_extensions'?: ({[key: string]: string});
-  'tls_session'?: (_envoy_service_auth_v3_AttributeContext_TLSSession__Output);
 }
