@@ -1,3 +1,5 @@
+// A small certificate authority: issues the SPIFFE certificates of the demo and the tests.
+
 // The certificate library asks for it.
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'

@@ -1,3 +1,5 @@
+// Starts Countersign with a policy, and settings in a folder of its own.
+
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

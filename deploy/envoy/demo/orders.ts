@@ -1,3 +1,5 @@
+// The service behind the sidecar: an upstream for HTTP, gRPC and TCP.
+
 import { createServer as createHttp, type Server } from 'node:http'
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createTcp, type AddressInfo, type Server as TcpServer } from 'node:net'

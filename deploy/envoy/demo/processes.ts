@@ -1,3 +1,5 @@
+// Starts programs, finds free ports, and waits for what they do.
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 

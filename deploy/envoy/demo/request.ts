@@ -1,3 +1,5 @@
+// Asks through the sidecar as a workload would: over HTTP, gRPC and TCP.
+
 import type { IncomingHttpHeaders } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'

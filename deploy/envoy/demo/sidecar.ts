@@ -1,3 +1,5 @@
+// Starts Envoy as a sidecar with the example configuration.
+
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
