@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { encodeEvent, type EncodedEvent } from '../../src/audit/record.ts'
@@ -103,6 +103,27 @@ describe('a trail', () => {
   })
 })
 
+describe('the trails that are remembered', () => {
+  test('are those with records, and the last one, which the next trail names', () => {
+    const kept = openingIn(dir, { retainDeliveredMs: 60_000 })
+    const trails = Array.from({ length: 3 }, () => {
+      const opening = openingIn(dir, { retainDeliveredMs: 0 })
+      const store = new SpoolStore(opening, () => clock)
+      deliverAll(store)
+      store.close()
+      return opening.trail
+    })
+    expect(keptIn(dir)).toEqual([])
+    expect(trailsKnown()).toEqual([trails[2]])
+    new SpoolStore(kept, () => clock).close()
+    expect(trailsKnown()).toEqual([kept.trail])
+    expect(keptIn(dir)[0]?.data['previous']).toMatchObject({ trail: trails[2] })
+    const following = openingIn(dir)
+    new SpoolStore(following, () => clock).close()
+    expect(trailsKnown()).toEqual([kept.trail, following.trail])
+  })
+})
+
 describe('a batch', () => {
   test('that fails half-way leaves no record and no hole', () => {
     const store = open()
@@ -173,6 +194,20 @@ describe('cursors', () => {
     expect(keptIn(dir)).toHaveLength(1501 - 1024)
     store.append([], [])
     expect(keptIn(dir)).toHaveLength(0)
+    store.close()
+  })
+
+  test('keep delivered records for their time although they stand behind an old one', () => {
+    const store = open({ retainDeliveredMs: 60_000 })
+    clock = new Date(clock.getTime() + 50_000)
+    store.append(events(3), [])
+    store.append([], [{ sink: 'archive', position: 4 }])
+    clock = new Date(clock.getTime() + 20_000)
+    store.append([], [])
+    expect(keptIn(dir).map(({ sequence }) => Number(sequence))).toEqual([2, 3, 4])
+    clock = new Date(clock.getTime() + 50_000)
+    store.append([], [])
+    expect(keptIn(dir)).toEqual([])
     store.close()
   })
 
@@ -263,6 +298,12 @@ describe('opening', () => {
     store.close()
   })
 
+  test('takes a folder that others could read for its own', () => {
+    chmodSync(dir, 0o755)
+    open().close()
+    expect(statSync(dir).mode & 0o777).toBe(0o700)
+  })
+
   test('refuses a spool that is in use', () => {
     const store = open()
     expect(codeOf(() => open())).toMatch(/^SPOOL_IN_USE: .*in use by another process/)
@@ -309,6 +350,19 @@ describe('opening', () => {
     expect(codeOf(() => new SpoolStore(openingIn(join(dir, 'file')), () => clock))).toMatch(/^SPOOL_FAILED: cannot use/)
   })
 })
+
+function deliverAll(store: SpoolStore): void {
+  store.append([], [{ sink: 'archive', position: store.state().lastPosition }])
+  clock = new Date(clock.getTime() + 1)
+  store.append([], [])
+}
+
+function trailsKnown(): unknown[] {
+  const database = new DatabaseSync(join(dir, fileName), { readOnly: true })
+  const rows = database.prepare('SELECT trail FROM trails ORDER BY number').all()
+  database.close()
+  return rows.map((row) => row['trail'])
+}
 
 function hashOf(record: object | undefined): unknown {
   return (record as { hash?: unknown }).hash
