@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises'
+import { chmod, mkdir, open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Segment } from './layout.ts'
 
@@ -92,6 +92,16 @@ export async function durableFolder(path: string): Promise<void> {
   for (let above = dirname(resolve(path)); above.length >= top.length; above = dirname(above)) {
     await syncFolder(above)
     if (above === top) return
+  }
+}
+
+/** Takes from everybody else the folder that is there already, where it is ours; another's is left as its owner made it. */
+export async function keepPrivate(path: string): Promise<void> {
+  try {
+    const { uid, mode } = await stat(path)
+    if (uid === process.geteuid?.() && (mode & 0o777) !== 0o700) await chmod(path, 0o700)
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
   }
 }
 

@@ -1,7 +1,7 @@
 import { open, truncate, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CountersignError, messageOf } from '../errors.ts'
-import { durableFolder, OpenSegment, type OpenFile, type SegmentEnd } from './open-segment.ts'
+import { durableFolder, keepPrivate, OpenSegment, type OpenFile, type SegmentEnd } from './open-segment.ts'
 import { endOfRecord, segmentPath, type ArchiveRecord, type Segment } from './layout.ts'
 import { findKept, repairTail, type Tail } from './tail.ts'
 
@@ -38,6 +38,7 @@ class SegmentWriter implements ArchiveWriter {
   /** What is durable of each trail that this writer has touched. */
   readonly #tails = new Map<string, Tail>()
   #current: OpenSegment | undefined
+  #isPrivate = false
 
   constructor(dir: string, maxBytes: number, openFile: OpenFile) {
     this.#dir = dir
@@ -47,6 +48,8 @@ class SegmentWriter implements ArchiveWriter {
 
   async append(records: readonly ArchiveRecord[]): Promise<void> {
     try {
+      if (!this.#isPrivate) await keepPrivate(this.#dir)
+      this.#isPrivate = true
       for (const run of runsOfOneTrail(records)) await this.#appendRun(run)
       await this.#commit()
     } catch (fault) {

@@ -1,4 +1,14 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -53,6 +63,17 @@ describe('what is written', () => {
     expect(statSync(dir).mode & 0o777).toBe(0o700)
     expect(statSync(join(dir, '2026-11-22')).mode & 0o777).toBe(0o700)
     expect(statSync(join(dir, segments()[0] as string)).mode & 0o777).toBe(0o600)
+  })
+
+  test('is taken from everybody else where the folder was there already, also when its segment is gone on with', async () => {
+    const records = makeTrail({ trail }, decisions(2))
+    mkdirSync(dir, { mode: 0o755 })
+    for (const part of [records.slice(0, 1), records.slice(1)]) {
+      chmodSync(dir, 0o755)
+      await append(part)
+      expect(statSync(dir).mode & 0o777).toBe(0o700)
+    }
+    expect(segments()).toHaveLength(1)
   })
 
   test('goes to a new segment at midnight UTC, and when the clock steps back', async () => {
