@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { CountersignError, messageOf } from '../errors.ts'
 import { openSpoolReader, type SpoolReader } from '../spool/reader.ts'
 import { createArchiveSink } from './archive.ts'
+import { backoffMs } from './backoff.ts'
 import { deliver, type Lane } from './deliver.ts'
 import { createKafkaSink } from './kafka.ts'
 import type { DeliveryOpening, FromDeliveryWorker, SinkSettings, ToDeliveryWorker } from './protocol.ts'
@@ -12,8 +13,6 @@ import type { Sink } from './sink.ts'
 const recordsPerRead = 1000
 /** A lane looks by itself this often, should it miss that something was appended. */
 const idleMs = 1000
-const firstBackoffMs = 200
-const longestBackoffMs = 10_000
 
 const port = parentPort
 if (port === null) throw new Error('sinks/worker runs as a worker thread only')
@@ -76,7 +75,7 @@ function makeLane(name: string, sink: Sink): Lane {
       say({ kind: 'troubled', sink: name, code, message: messageOf(fault) })
     },
     moreToRead: () => pause(idleMs, idle),
-    nextTry: (failures) => pause(Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1)), backingOff),
+    nextTry: (failures) => pause(backoffMs(failures), backingOff),
   }
 }
 
