@@ -2,7 +2,6 @@ import {
   logVerbosity,
   Server,
   ServerCredentials,
-  type ServerOptions,
   type ServerReadableStream,
   type ServerUnaryCall,
   type sendUnaryData,
@@ -18,14 +17,8 @@ import { type ListenAddress, mayBePlaintext } from './address.ts'
 import { type Caller, callerOf } from './caller.ts'
 import { LogStreams } from './log-streams.ts'
 import { Health } from './health.ts'
-import {
-  accessLogName,
-  accessLogService,
-  authorizationName,
-  authorizationService,
-  type Decoded,
-  maxMessageBytes,
-} from './services.ts'
+import { accessLogName, accessLogService, authorizationName, authorizationService, type Decoded } from './services.ts'
+import { serverOptions } from './server-options.ts'
 import { removeStaleSocket } from './stale-socket.ts'
 import type { TlsMaterial } from './tls.ts'
 
@@ -68,7 +61,6 @@ export interface Listener {
 
 /** What an answer needs to get back to Envoy before its deadline. */
 const answerMs = 30
-const connectionGraceMs = 10_000
 
 /** Listens. Throws LISTEN_REFUSED, ADDRESS_IN_USE or TLS_INVALID. */
 export async function listen(settings: ListenerSettings, parts: ListenerParts): Promise<Listener> {
@@ -91,16 +83,6 @@ export async function listen(settings: ListenerSettings, parts: ListenerParts): 
       health.end()
       await Promise.all([streams.end(graceMs), shutDown(server, graceMs)])
     },
-  }
-}
-
-function serverOptions(settings: ListenerSettings): ServerOptions {
-  return {
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.max_concurrent_streams': settings.maxConcurrentStreams,
-    'grpc.max_connection_age_ms': settings.maxConnectionAgeMs,
-    'grpc.max_connection_age_grace_ms': connectionGraceMs,
-    'grpc-node.max_session_memory': settings.maxSessionMemoryMb,
   }
 }
 

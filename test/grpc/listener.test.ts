@@ -344,6 +344,14 @@ test('a connection is asked to be made anew when it has reached its maximum age'
   session.close()
 })
 
+test('a connection is told how many calls it may have at a time', async () => {
+  const { listener } = await listening('127.0.0.1:0', { maxConcurrentStreams: 7 })
+  const session = connect(`http://127.0.0.1:${listener.port}`)
+  await once(session, 'remoteSettings')
+  expect(session.remoteSettings.maxConcurrentStreams).toBe(7)
+  session.close()
+})
+
 function socketPath(): string {
   return join(mkdtempSync(join(tmpdir(), 'countersign-socket-')), 'countersign.sock')
 }
