@@ -34,6 +34,14 @@ demo: build python ## Run Countersign beside a real Envoy, send requests, show t
 test: build python kafka ## Install what the tests need and run them all; ARGS="test/spool" runs some
 	@node test/run.ts $(ARGS)
 
+.PHONY: fault
+fault: build python kafka ## The tests that break things on purpose, in their long form
+	@FAULT_RUNS=25 node test/run.ts test/fault
+
+.PHONY: fuzz
+fuzz: build ## Feed hostile messages, in the long form
+	@COUNTERSIGN_FUZZ_RUNS=20000 node test/run.ts test/fuzz
+
 .PHONY: run
 run: build ## Serve the example policy on 127.0.0.1:9191 (gRPC) and 127.0.0.1:9190 (admin) until Ctrl-C
 	@exec node dist/cli/main.js serve --policy deploy/envoy/policy --data ./countersign-data

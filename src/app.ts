@@ -239,7 +239,7 @@ function startPolicy(
 function listenerParts(parts: Parts): ListenerParts {
   const { settings, callers, log, metrics } = parts
   const trustDomains = new Set(settings.identity.trustDomains)
-  const check = measured(createCheckStory(parts, trustDomains), metrics)
+  const check = measured(createCheckStory(parts, trustDomains), metrics, log)
   const received = receiveParts(parts, trustDomains)
   return {
     check: async (call) => (await check(call)).response,

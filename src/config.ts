@@ -16,6 +16,10 @@ const text = z.string().min(1)
 const address = parsedBy(parseListenAddress)
 const trustDomain = parsedBy(parseTrustDomain)
 /** Node.js takes a longer timer for one of 1 ms. */
+const broker = text.refine((value) => {
+  const parsed = parseTcpAddress(value)
+  return parsed.ok && parsed.value.port > 0
+}, 'the form is HOST:PORT or [IPv6]:PORT')
 const milliseconds = z
   .int()
   .min(1)
@@ -30,8 +34,12 @@ const archiveSink = z.strictObject({
 const kafkaSink = z.strictObject({
   type: z.literal('kafka').describe('A sink that produces the records to a Kafka topic.'),
   format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
-  brokers: z.array(text).min(1).describe('HOST:PORT of one or more brokers to begin with.'),
-  topic: text.default('countersign.audit.v1').describe('The topic; it has to exist.'),
+  brokers: z.array(broker).min(1).describe('HOST:PORT of one or more brokers to begin with.'),
+  topic: z
+    .string()
+    .regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$/, 'up to 249 letters, digits, ".", "_" and "-"')
+    .default('countersign.audit.v1')
+    .describe('The topic; it has to exist.'),
   tls: z
     .union([
       z.boolean(),

@@ -306,3 +306,12 @@ test('settings cannot be changed, however deep', () => {
     value === null || typeof value !== 'object' || (Object.isFrozen(value) && Object.values(value).every(frozen))
   expect(frozen(settings)).toBe(true)
 })
+
+test('a broker has a host and a port, and a topic a name that Kafka allows', () => {
+  const flags = { sinks: { k: { type: 'kafka', brokers: ['kafka-1:9092', 'nope', 'a:0'], topic: 'a b' } } }
+  expect(refused({ flags })).toEqual([
+    'sinks.k.brokers.1: found "nope"; allowed: the form is HOST:PORT or [IPv6]:PORT',
+    'sinks.k.brokers.2: found "a:0"; allowed: the form is HOST:PORT or [IPv6]:PORT',
+    'sinks.k.topic: found "a b"; allowed: up to 249 letters, digits, ".", "_" and "-"',
+  ])
+})

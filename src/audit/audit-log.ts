@@ -8,6 +8,8 @@ export interface AppendOptions {
   readonly ifLate?: (superseding: boolean) => AuditEvent
   /** How long the caller can wait, in milliseconds; never longer than the setting `audit.deadlineMs`. */
   readonly withinMs?: number
+  /** Aborted when the caller waits no more: from then on, keeping the record is too late. */
+  readonly gone?: AbortSignal
 }
 
 /** Where events become records. */

@@ -36,6 +36,7 @@ export function createCheck(parts: CheckParts): Check {
     const kept = await auditLog.append(decisionEvent(request, decision), {
       ifLate: (superseding) => decisionEvent(request, late, superseding ? { id: newId() } : undefined),
       ...(call.withinMs === undefined ? {} : { withinMs: call.withinMs }),
+      ...(call.gone === undefined ? {} : { gone: call.gone }),
     })
     const answer = kept ? decision : late
     return { response: writeCheckResponse(answer, request), decision: answer }

@@ -20,6 +20,8 @@ export interface CheckCall {
   readonly pep: { readonly principal?: string; readonly address: string }
   /** How long the answer may take, in milliseconds; the setting decides where it is left out. */
   readonly withinMs?: number
+  /** Aborted when Envoy waits no more: it has denied by then. */
+  readonly gone?: AbortSignal
 }
 
 export interface Reading {

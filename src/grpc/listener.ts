@@ -37,6 +37,8 @@ export interface IncomingCheck {
   readonly message: CheckRequest__Output | undefined
   readonly pep: { readonly principal?: string; readonly address: string }
   readonly withinMs?: number
+  /** Aborted when the caller has given up. */
+  readonly gone: AbortSignal
 }
 
 /** What the listener hands its calls to; declared here, implemented by the story. */
@@ -133,8 +135,9 @@ function checkHandler(parts: ListenerParts) {
     }
     const withinMs = withinOf(call)
     const pep = { ...(caller.kind === 'proved' ? { principal: caller.id.uri } : {}), address: caller.address }
+    const gone = goneSignal(call)
     parts
-      .check({ message: call.request.message, pep, ...(withinMs === undefined ? {} : { withinMs }) })
+      .check({ message: call.request.message, pep, gone, ...(withinMs === undefined ? {} : { withinMs }) })
       .then((response) => {
         reply(null, response)
       })
@@ -182,6 +185,14 @@ function refusalOf(caller: Caller, parts: ListenerParts): string | undefined {
 function callerProblem(caller: Exclude<Caller, { kind: 'plaintext' }>, parts: ListenerParts): string | undefined {
   if (caller.kind === 'invalid') return caller.problem
   return parts.isListed(caller.id) ? undefined : `${caller.id.uri} is not one of tls.callers`
+}
+
+/** A caller gives up by ending the call, or by the deadline that it gave; both may have happened before we read the call. */
+function goneSignal(call: ServerUnaryCall<unknown, unknown>): AbortSignal {
+  const gone = new AbortController()
+  if (call.cancelled) gone.abort()
+  else call.once('cancelled', () => gone.abort())
+  return gone.signal
 }
 
 function withinOf(call: ServerUnaryCall<unknown, unknown>): number | undefined {

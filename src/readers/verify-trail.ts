@@ -49,9 +49,16 @@ export interface TrailVerdict {
   readonly notes: readonly string[]
 }
 
-/** Verifies one trail up to its first bad place, against what the trails that follow it say of its end. Bounded memory. */
-export async function verifyTrail(source: TrailSource, named: readonly NamedEnd[]): Promise<TrailVerdict> {
-  const walk = new TrailWalk(source.trail, named)
+/**
+ * Verifies one trail up to its first bad place, against what the trails that follow it say of its end. Where there is no archive,
+ * its first records may have left the spool: it is verified from the first that is left. Bounded memory.
+ */
+export async function verifyTrail(
+  source: TrailSource,
+  named: readonly NamedEnd[],
+  hasArchive: boolean,
+): Promise<TrailVerdict> {
+  const walk = new TrailWalk(source.trail, named, hasArchive)
   for await (const line of source.lines()) {
     const bad = walk.take(line)
     if (bad !== undefined) return walk.verdict(bad)
@@ -62,16 +69,19 @@ export async function verifyTrail(source: TrailSource, named: readonly NamedEnd[
 class TrailWalk {
   readonly #trail: string
   readonly #named: readonly NamedEnd[]
+  readonly #hasArchive: boolean
   readonly #seen = new RecentPlaces()
   readonly #notes: string[] = []
   #last: { readonly place: RecordPlace; readonly record: ParsedRecord; readonly where: Where } | undefined
+  #first: number | undefined
   #from: string | null = null
   #duplicates = 0
   #torn: (TrailLine & { readonly torn: Buffer }) | undefined
 
-  constructor(trail: string, named: readonly NamedEnd[]) {
+  constructor(trail: string, named: readonly NamedEnd[], hasArchive: boolean) {
     this.#trail = trail
     this.#named = named
+    this.#hasArchive = hasArchive
   }
 
   /** Takes the next line; returns the bad place where it does not follow. */
@@ -90,6 +100,7 @@ class TrailWalk {
     const torn = this.#endTorn(line)
     if (torn !== undefined) return torn
     this.#last = { place: checked.place, record: checked.record, where: line.where }
+    this.#first ??= checked.place.sequence
     this.#from ??= checked.record.recordedat
     return undefined
   }
@@ -113,13 +124,13 @@ class TrailWalk {
 
   verdict(bad: BadPlace | undefined): TrailVerdict {
     const end = this.#last
-    const records = end?.place.sequence ?? 0
+    const records = end === undefined ? 0 : end.place.sequence - (this.#first ?? 1) + 1
     const trail: VerifiedTrail = {
       trail: this.#trail,
       whole: bad === undefined,
       records,
       duplicates: this.#duplicates,
-      firstSequence: records === 0 ? null : 1,
+      firstSequence: this.#first ?? null,
       lastSequence: end?.place.sequence ?? null,
       lastHash: end?.place.hash ?? null,
       closed: this.#closed,
@@ -145,6 +156,12 @@ class TrailWalk {
 
   #problemOf({ place, record }: Extract<CheckedLine, { ok: true }>, where: Where): string | undefined {
     const { sequence, hash, prevHash } = place
+    if (this.#last === undefined && !this.#hasArchive && sequence > 1) {
+      this.#notes.push(
+        `${this.#trail}: begins with ${said(sequence)}: what stood before has been delivered, and is not here`,
+      )
+      return this.#problemWithEnd(sequence, hash)
+    }
     if (sequence < this.#next) return `the record stands after ${said(this.#next - 1)}: it is out of order`
     if (sequence > this.#next) return `${said(this.#next)} is expected here: records are missing, or out of order`
     if (prevHash !== (this.#last?.place.hash ?? firstPrevHash)) {

@@ -28,13 +28,16 @@ export async function verify(folder: DataFolder): Promise<Verification> {
   const trails: VerifiedTrail[] = []
   const bad: BadPlace[] = []
   const notes = folder.unknown.map((name) => `archive/${name} is not a segment and was not read`)
+  const hasArchive = folder.segments > 0
   for (const source of folder.trails) {
-    const verdict = await verifyTrail(source, ends.get(source.trail) ?? [])
+    const verdict = await verifyTrail(source, ends.get(source.trail) ?? [], hasArchive)
     trails.push(verdict.trail)
     if (verdict.bad !== undefined) bad.push(verdict.bad)
     notes.push(...verdict.notes)
   }
-  bad.push(...missingTrails(folder.trails, ends))
+  const missing = missingTrails(folder.trails, ends)
+  if (hasArchive) bad.push(...missing)
+  else notes.push(...missing.map(({ trail }) => `${trail}: is not here: it has been delivered, or is missing`))
   notes.push(...notesOnEnds(trails, ends))
   const totals = {
     trails: trails.length,

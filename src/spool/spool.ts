@@ -80,7 +80,7 @@ export class Spool implements AuditLog {
     const { ifLate } = options
     const replacement = ifLate && ((superseding: boolean): EncodedEvent => encodeEvent(ifLate(superseding)))
     const withinMs = Math.min(options.withinMs ?? Infinity, this.#settings.deadlineMs)
-    return this.#enqueue('decision', event, replacement, withinMs)
+    return this.#enqueue('decision', event, replacement, { withinMs, gone: options.gone })
   }
 
   record(event: AuditEvent): Promise<boolean> {
@@ -122,7 +122,7 @@ export class Spool implements AuditLog {
     kind: Pending['kind'],
     event: AuditEvent,
     replacement: Pending['replacement'],
-    withinMs?: number,
+    patience?: { readonly withinMs: number; readonly gone: AbortSignal | undefined },
   ): Promise<boolean> {
     const encoded = encodedOrNot(event)
     if (encoded === undefined) {
@@ -135,15 +135,28 @@ export class Spool implements AuditLog {
         event: encoded,
         kind,
         time,
-        mayWait: withinMs === undefined,
+        mayWait: patience === undefined,
         state: 'queued',
         settle: settled,
         replacement,
         timer: undefined,
       }
-      if (withinMs !== undefined) pending.timer = setTimeout(() => this.#late(pending), Math.max(0, withinMs))
       this.#writer.push(pending)
+      if (patience !== undefined) this.#watch(pending, patience.withinMs, patience.gone)
     })
+  }
+
+  /** Nobody waits longer than the deadline, nor for somebody who has gone. */
+  #watch(pending: Pending, withinMs: number, gone: AbortSignal | undefined): void {
+    const late = (): void => {
+      if (pending.settle !== undefined) this.#late(pending)
+    }
+    if (gone?.aborted === true) {
+      late()
+      return
+    }
+    pending.timer = setTimeout(late, Math.max(0, withinMs))
+    gone?.addEventListener('abort', late, { once: true })
   }
 
   /** Why nothing more may be accepted, or undefined. */

@@ -3,15 +3,28 @@ import type { Metrics } from './metrics.ts'
 
 // What goes around the stories, so that none of them has a branch about metrics or the log.
 
-/** Measures what answers checks. */
-export function measured<
-  Call,
-  Answer extends { readonly decision: { readonly effect: string; readonly reason: string } },
->(check: (call: Call) => Promise<Answer>, metrics: Metrics): (call: Call) => Promise<Answer> {
+interface Answered {
+  readonly decision: { readonly effect: string; readonly reason: string; readonly detail?: string }
+}
+
+/** Faults that come in a flood are told once in this time. */
+const faultsMs = 1000
+
+/** Measures what answers checks, and tells the log why a decision failed. */
+export function measured<Call, Answer extends Answered>(
+  check: (call: Call) => Promise<Answer>,
+  metrics: Metrics,
+  log: Log,
+): (call: Call) => Promise<Answer> {
+  let quietUntilMs = 0
   return async (call) => {
     const startedMs = performance.now()
     const answer = await check(call)
-    const { effect, reason } = answer.decision
+    const { effect, reason, detail } = answer.decision
+    if (reason === 'DECISION_FAULT' && startedMs >= quietUntilMs) {
+      quietUntilMs = startedMs + faultsMs
+      log('warn', 'a decision failed: the request was denied', { problem: detail })
+    }
     metrics.count('countersign_checks_total', { effect, reason })
     metrics.observe('countersign_check_duration_seconds', (performance.now() - startedMs) / 1000)
     return answer

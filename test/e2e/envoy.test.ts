@@ -254,6 +254,10 @@ describeWith('envoy', 'a real Envoy whose authorizer has stopped', () => {
         resource: { path: '/orders/2' },
         outcome: { status: 503, flags: ['UAEX'], details: 'ext_authz_error', final: 'refused' },
       })
+      // Countersign found the question when Envoy had long given up: what it keeps of it must not say that it was allowed.
+      const said = (await mesh.records()).map(({ data }) => data as DecisionData)
+      const asked = said.filter((one) => 'supersedes' in one && one.resource.path === '/orders/2')
+      expect(asked.at(-1)).toMatchObject({ effect: 'deny', reason: 'AUDIT_UNAVAILABLE' })
     } finally {
       mesh.countersign.process.signal('SIGCONT')
       await sidecar.process.stop()

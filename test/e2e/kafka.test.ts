@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { checkLine } from '../../src/audit/chain.ts'
 import { expectValidRecord } from '../contract/event-schema.ts'
 import { openAsker } from '../fault/checks.ts'
+import { archivedLines } from './mesh.ts'
 import { type RealKafka, startKafka } from '../real/kafka.ts'
 import { describeWith } from '../real/parts.ts'
 
@@ -66,15 +67,6 @@ describeWith('kafka', 'a real Kafka', () => {
     return answers.map(({ decisionId }) => decisionId)
   }
 })
-
-/** The lines of the archive, trail by trail, in the order in which they were written. */
-function archivedLines(data: string): string[] {
-  const archive = join(data, 'archive')
-  const segments = readdirSync(archive).flatMap((day) =>
-    readdirSync(join(archive, day)).map((name) => join(archive, day, name)),
-  )
-  return segments.sort().flatMap((segment) => readFileSync(segment, 'utf8').split('\n').slice(0, -1))
-}
 
 function expectChained(lines: readonly string[]): void {
   const ends = new Map<string, { sequence: number; hash: string }>()

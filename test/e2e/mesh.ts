@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
@@ -109,4 +109,13 @@ async function recordsOfDecision(data: string, decisionId: string): ReturnType<M
     return decisions.length > 0 && accesses.some(({ data: access }) => access.phase === 'end')
   })
   return { decisions, accesses }
+}
+
+/** The lines of the archive, trail by trail, in the order in which they were written. */
+export function archivedLines(data: string): string[] {
+  const archive = join(data, 'archive')
+  const segments = readdirSync(archive).flatMap((day) =>
+    readdirSync(join(archive, day)).map((name) => join(archive, day, name)),
+  )
+  return segments.sort().flatMap((segment) => readFileSync(segment, 'utf8').split('\n').slice(0, -1))
 }

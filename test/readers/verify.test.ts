@@ -41,7 +41,33 @@ async function damage(change: (lines: string[]) => readonly string[]): Promise<V
 
 const file = `archive/2026-11-22/${trails[1]}.0000000000000001.ndjson`
 
+describe('a data folder without an archive', () => {
+  test('is judged from what the spool still holds, and says so', async () => {
+    data.spooled = [...second.slice(4), ...third]
+    const result = await verdict()
+    expect(result).toMatchObject({ verdict: 'whole', first: null, totals: { trails: 2, records: 16, segments: 0 } })
+    expect(result.trails[0]).toMatchObject({ records: 6, firstSequence: 5, lastSequence: 10, end: 'named' })
+    expect(result.notes).toContain(
+      `${trails[1]}: begins with sequence 5: what stood before has been delivered, and is not here`,
+    )
+  })
+
+  test('is broken where a record is missing between those that are left', async () => {
+    data.spooled = [...second.slice(4, 6), ...second.slice(7), ...third]
+    expect(await verdict()).toMatchObject({
+      verdict: 'broken',
+      first: { trail: trails[1], sequence: 8, problem: expect.stringContaining('sequence 7 is expected here') },
+    })
+  })
+})
+
 describe('trails that are whole', () => {
+  test('have their first records in the archive, where there is one', async () => {
+    data.segment(trails[2], 1, textOf(third))
+    data.spooled = second.slice(4)
+    expect(await verdict()).toMatchObject({ verdict: 'broken', first: { trail: trails[1], sequence: 5 } })
+  })
+
   test('are told with their records, ends and times', async () => {
     const result = await damage((lines) => lines)
     expect(result).toMatchObject({

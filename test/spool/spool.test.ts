@@ -82,6 +82,35 @@ describe('append, strict', () => {
     expect(records[0]?.id).toBe(id)
   })
 
+  test('takes a caller that has gone for one whose deadline has passed', async () => {
+    const spool = await open()
+    disk.stall()
+    const late = [newDecision(), newDecision(), newDecision()]
+    const gone = new AbortController()
+    const appended = late.slice(0, 2).map(({ event, ifLate }, index) => {
+      const { signal } = index === 0 ? gone : new AbortController()
+      return spool.append(event, { ifLate, gone: signal })
+    })
+    await turns(5)
+    gone.abort()
+    expect(await appended[0]).toBe(false)
+    const already = late[2]
+    expect(await spool.append(already?.event ?? newAccess(), { ...already, gone: AbortSignal.abort() })).toBe(false)
+    disk.release()
+    expect(await appended[1]).toBe(true)
+    await close(spool)
+    const records = keptIn(dir)
+    const told = late.map(({ id }) => decisionsIn(records, id).map(({ data }) => [data.effect, data.supersedes]))
+    expect(told).toEqual([
+      [
+        ['allow', false],
+        ['deny', true],
+      ],
+      [['allow', false]],
+      [['deny', false]],
+    ])
+  })
+
   test('supersedes a decision that became durable after its deadline', async () => {
     const spool = await open()
     disk.stall()

@@ -77,7 +77,11 @@ describe('what goes around the stories', () => {
   test('counts each check by effect and reason, and measures it', async () => {
     const metrics = createMetrics()
     const decision = { effect: 'deny', reason: 'NO_MATCHING_RULE' }
-    const answer = await measured(async (call: number) => ({ call, decision }), metrics)(7)
+    const answer = await measured(
+      async (call: number) => ({ call, decision }),
+      metrics,
+      () => undefined,
+    )(7)
     expect(answer).toEqual({ call: 7, decision })
     expect(await lines(metrics)).toEqual(
       expect.arrayContaining([
@@ -85,6 +89,19 @@ describe('what goes around the stories', () => {
         'countersign_check_duration_seconds_count 1',
       ]),
     )
+  })
+
+  test('tells the log why a decision failed, and tells a flood of them once', async () => {
+    const said: unknown[] = []
+    const decision = { effect: 'deny', reason: 'DECISION_FAULT', detail: 'the value is too long' }
+    const check = measured(
+      () => Promise.resolve({ decision }),
+      createMetrics(),
+      (level, message, fields) => said.push([level, message, fields]),
+    )
+    for (let count = 0; count < 100; count += 1) await check(undefined)
+    expect(said[0]).toEqual(['warn', 'a decision failed: the request was denied', { problem: 'the value is too long' }])
+    expect(said.length).toBeLessThan(10)
   })
 
   test('counts access-log entries, those of outbound listeners apart', async () => {
