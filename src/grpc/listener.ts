@@ -135,10 +135,11 @@ function checkHandler(parts: ListenerParts) {
     }
     const withinMs = withinOf(call)
     const pep = { ...(caller.kind === 'proved' ? { principal: caller.id.uri } : {}), address: caller.address }
-    const gone = goneSignal(call)
+    const { gone, answering } = watchCaller(call)
     parts
       .check({ message: call.request.message, pep, gone, ...(withinMs === undefined ? {} : { withinMs }) })
       .then((response) => {
+        answering()
         reply(null, response)
       })
       .catch((fault: unknown) => {
@@ -188,11 +189,15 @@ function callerProblem(caller: Exclude<Caller, { kind: 'plaintext' }>, parts: Li
 }
 
 /** A caller gives up by ending the call, or by the deadline that it gave; both may have happened before we read the call. */
-function goneSignal(call: ServerUnaryCall<unknown, unknown>): AbortSignal {
+function watchCaller(call: ServerUnaryCall<unknown, unknown>): { gone: AbortSignal; answering: () => void } {
   const gone = new AbortController()
-  if (call.cancelled) gone.abort()
-  else call.once('cancelled', () => gone.abort())
-  return gone.signal
+  const giveUp = (): void => {
+    gone.abort()
+  }
+  if (call.cancelled) giveUp()
+  else call.once('cancelled', giveUp)
+  // grpc-js tells of the end of a call that was answered in the same way.
+  return { gone: gone.signal, answering: () => call.off('cancelled', giveUp) }
 }
 
 function withinOf(call: ServerUnaryCall<unknown, unknown>): number | undefined {

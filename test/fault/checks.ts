@@ -15,6 +15,8 @@ export interface Answered {
 export interface Asker {
   /** Rejects with the RPC error where there is no answer. */
   check(path: string): Promise<Answered>
+  /** Asks, and ends the call after `afterMs` without waiting for the answer. */
+  giveUp(path: string, afterMs: number): Promise<void>
   close(): void
 }
 
@@ -37,6 +39,15 @@ export function openAsker(port: number, deadlineMs = 10_000): Asker {
             else resolve(answeredOf(value as CheckResponse__Output))
           },
         )
+      }),
+    giveUp: (target, afterMs) =>
+      new Promise((resolve) => {
+        const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, ordersCheck(target), () => {
+          resolve()
+        })
+        setTimeout(() => {
+          call.cancel()
+        }, afterMs)
       }),
     close: () => {
       client.close()

@@ -92,6 +92,36 @@ describe('a disk that stalls', () => {
   })
 })
 
+describe('a caller that gives up', () => {
+  test('before its answer is durable leaves a record that it was denied, and one that was answered keeps its own', async () => {
+    await listener.drain(1000)
+    await spool.close()
+    const context = { newId: () => uuidv7(), now: () => new Date(), startWorker: disk.start }
+    spool = await Spool.open(openingIn(dir), { mode: 'strict', deadlineMs: 60_000, maxBytes: 1e9 }, context)
+    listener = await listenFor(spool)
+    asker.close()
+    asker = openAsker(listener.port)
+    const answered = await asker.check('/orders/1')
+    disk.stall()
+    await asker.giveUp('/orders/2', 50)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    disk.release()
+    expect((await asker.check('/orders/3')).allowed).toBe(true)
+    await spool.seal()
+    await spool.close()
+
+    const decisions = keptIn(dir).filter(({ data }) => data.decisionId !== undefined)
+    const told = decisions.map(({ data }) => [data.resource?.path, data.effect, data.supersedes])
+    expect(answered.allowed).toBe(true)
+    expect(told).toEqual([
+      ['/orders/1', 'allow', false],
+      ['/orders/2', 'allow', false],
+      ['/orders/2', 'deny', true],
+      ['/orders/3', 'allow', false],
+    ])
+  })
+})
+
 async function later(path: string): ReturnType<Asker['check']> {
   await new Promise((resolve) => setTimeout(resolve, 20))
   return asker.check(path)
