@@ -3,7 +3,6 @@ import { httpAction, isGrpcContent, resourceOf, splitTarget, timeOf } from '../d
 import { parseTraceparent } from '../decision/trace.ts'
 import { identifyPeer } from '../identity/principal.ts'
 import type { TrustDomain } from '../identity/trust-domain.ts'
-import type { Address__Output } from '../wire/envoy/config/core/v3/Address.ts'
 import type {
   _envoy_service_auth_v3_AttributeContext_HttpRequest__Output as HttpRequest,
   AttributeContext__Output as AttributeContext,
@@ -42,7 +41,7 @@ export function readCheckRequest(call: CheckCall, reading: Reading): AccessReque
   const action = readAction(http, headers)
   const resource = readResource(attributes, http)
   const refusal = call.message === undefined ? undecodable : refusalOf(attributes, action, resource, reading)
-  const address = socketOf(attributes.source?.address)?.address
+  const address = attributes.source?.address?.socket_address?.address
   return {
     time: timeOf(attributes.request?.time) ?? reading.now(),
     subject: {
@@ -66,7 +65,7 @@ function readAction(http: HttpRequest | undefined, headers: Headers): Action {
 
 function readResource(attributes: AttributeContext, http: HttpRequest | undefined): Resource {
   const { destination } = attributes
-  const port = socketOf(destination?.address)?.port_value
+  const port = destination?.address?.socket_address?.port_value
   return resourceOf(destination?.principal ?? '', http?.host ?? '', http?.path ?? '', port)
 }
 
@@ -114,8 +113,4 @@ function readContext(headers: Headers): Context {
     ...(userAgent === undefined ? {} : { userAgent }),
     ...parseTraceparent(headers.get('traceparent')),
   }
-}
-
-function socketOf(address: Address__Output | undefined): Address__Output['socket_address'] {
-  return address?.socket_address
 }

@@ -38,7 +38,6 @@ const maxQueued = 64 * 1024 * 1024
 export class Spool implements AuditLog {
   readonly #settings: SpoolSettings
   readonly #writer: Writer
-  #sealed = false
 
   /** Opens the spool and begins a new trail. Rejects with SPOOL_IN_USE, SPOOL_VERSION, SPOOL_FULL or SPOOL_FAILED. */
   static async open(opening: SpoolOpening, settings: SpoolSettings, context: SpoolContext): Promise<Spool> {
@@ -107,15 +106,13 @@ export class Spool implements AuditLog {
   }
 
   /** Appends what waits and the trail's last record, `closed`; refuses everything from now on. */
-  async seal(): Promise<void> {
-    this.#sealed = true
-    await this.#writer.seal()
+  seal(): Promise<void> {
+    return this.#writer.seal()
   }
 
   /** Writes the last cursors and lets go of the file. */
-  async close(): Promise<void> {
-    this.#sealed = true
-    await this.#writer.close()
+  close(): Promise<void> {
+    return this.#writer.close()
   }
 
   #enqueue(
@@ -161,8 +158,8 @@ export class Spool implements AuditLog {
 
   /** Why nothing more may be accepted, or undefined. */
   #refusal(): GapReason | undefined {
-    if (this.#sealed) return 'SHUTDOWN'
-    const { problem, queue } = this.#writer
+    const { stopping, problem, queue } = this.#writer
+    if (stopping) return 'SHUTDOWN'
     if (problem !== null) return gapReasonOf(problem)
     if (this.#writer.overflow !== null) return 'SPOOL_FULL'
     return queue.characters >= maxQueued ? 'OVERLOADED' : undefined

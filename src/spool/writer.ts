@@ -97,6 +97,11 @@ export class Writer {
     return { code: 'SPOOL_FULL', message, retryable: true }
   }
 
+  /** Set from the call of `seal` or `close` on: nothing new belongs into the trail. */
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
   get queue(): Pick<Queue, 'length' | 'characters' | 'replace' | 'remove'> {
     return this.#queue
   }
@@ -223,12 +228,12 @@ export class Writer {
   }
 
   #failed({ pending, gaps, cursors }: Batch, { code, message, retryable }: Failed): void {
+    const problem = { code, message, retryable }
     if (!retryable) {
-      this.#lose(pending, 'SPOOL_DAMAGED')
-      this.#fail({ code, message, retryable })
+      this.#lose(pending, gapReasonOf(problem))
+      this.#fail(problem)
       return
     }
-    const problem = { code, message, retryable }
     this.#problem = problem
     this.#gaps.restore(gaps)
     for (const { sink, position } of cursors) {
