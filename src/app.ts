@@ -11,7 +11,7 @@ import { listen, type Listener, type ListenerParts, type ListenerSettings } from
 import { readTls } from './grpc/tls.ts'
 import { PolicyInForce } from './policy/in-force.ts'
 import { type PolicyReload, startReload } from './policy/reload.ts'
-import { parseSpiffePattern, type SpiffePattern, spiffeMatches } from './policy/spiffe-match.ts'
+import { parseSpiffePattern, type SpiffePattern, spiffeMatches } from './policy/patterns/spiffe-match.ts'
 import { type Delivery, startDelivery } from './sinks/delivery.ts'
 import { readLogin } from './sinks/login.ts'
 import type { SinkSettings } from './sinks/protocol.ts'

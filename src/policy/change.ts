@@ -1,7 +1,7 @@
 import type { PolicyData } from '../audit/event-data.ts'
 import type { LoadedPolicy, RefusedPolicy } from './load.ts'
-import type { PolicyRow } from './parse-rules.ts'
-import type { Snapshot } from './source.ts'
+import type { PolicyRow } from './parse/parse-rules.ts'
+import type { Snapshot } from './source/source.ts'
 
 /** Problems that one event holds at most. */
 export const maxProblemsInEvent = 50

@@ -1,10 +1,10 @@
 import type { RuleSet } from '../decision/rule-set.ts'
 import { messageOf } from '../errors.ts'
-import { buildCasbinRuleSet } from './casbin-rule-set.ts'
-import type { PolicyRow } from './parse-rules.ts'
+import { buildCasbinRuleSet } from './oracle/casbin-rule-set.ts'
+import type { PolicyRow } from './parse/parse-rules.ts'
 import { problem, type PolicyProblem } from './problem.ts'
-import { modelFile, readSource, type Snapshot } from './source.ts'
-import { checkPolicy } from './validate.ts'
+import { modelFile, readSource, type Snapshot } from './source/source.ts'
+import { checkPolicy } from './validate/validate.ts'
 
 /** A policy that can be put in force. */
 export interface LoadedPolicy {

@@ -1,7 +1,7 @@
 import type { PolicyToken } from '../decision/rule-set.ts'
-import type { MatcherReads } from './matcher-reads.ts'
-import type { Condition } from './matcher.ts'
-import type { Definition } from './parse-model.ts'
+import type { MatcherReads } from './parse/matcher-reads.ts'
+import type { Condition } from './parse/matcher.ts'
+import type { Definition } from './parse/parse-model.ts'
 
 /** How the rules that match become one answer. All deny where no rule allows. */
 export const effects = {

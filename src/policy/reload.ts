@@ -3,8 +3,8 @@ import { changeBetween, refusalOf } from './change.ts'
 import type { PolicyInForce } from './in-force.ts'
 import { buildPolicy, type LoadedPolicy, type LoadOutcome, type RefusedPolicy } from './load.ts'
 import type { PolicyProblem } from './problem.ts'
-import { readSettled, sourceKey, watchFolder } from './watch.ts'
-import type { SourceOutcome } from './source.ts'
+import { readSettled, sourceKey, watchFolder } from './source/watch.ts'
+import type { SourceOutcome } from './source/source.ts'
 
 /** Keeps one audit event of a policy change. MUST NOT reject; false where it could not be kept: it is handed over again. */
 export type PolicyRecorder = (event: AuditEvent) => Promise<boolean>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { policyFunctions } from '../../src/policy/functions.ts'
+import { policyFunctions } from '../../src/policy/patterns/functions.ts'
 import { modelText, ruleSet } from './policies.ts'
 
 async function effect(m: string, csv: string, request: object = {}): Promise<string> {

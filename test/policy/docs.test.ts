@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { policyTokens } from '../../src/decision/rule-set.ts'
-import { policyFunctions } from '../../src/policy/functions.ts'
+import { policyFunctions } from '../../src/policy/patterns/functions.ts'
 import { effects } from '../../src/policy/policy-model.ts'
 import { policyProblems } from '../../src/policy/problem.ts'
 

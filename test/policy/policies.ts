@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RuleSet } from '../../src/decision/rule-set.ts'
 import { buildPolicy, type LoadOutcome } from '../../src/policy/load.ts'
-import { policyVersionOf, type Snapshot } from '../../src/policy/source.ts'
+import { policyVersionOf, type Snapshot } from '../../src/policy/source/source.ts'
 
 /** A model of the usual shape; what is not given is that of plain RBAC with methods and paths. */
 export function modelText(parts: { r?: string; p?: string; g?: string; e?: string; m?: string } = {}): string {

@@ -1,5 +1,5 @@
-import { problem, shown, type PolicyProblem } from './problem.ts'
-import { modelFile, type SourceFile } from './source.ts'
+import { problem, shown, type PolicyProblem } from '../problem.ts'
+import { modelFile, type SourceFile } from '../source/source.ts'
 
 /** The sections of model.conf, by the letter with which the names of their definitions begin. */
 export const sections = {

@@ -1,8 +1,8 @@
-import { parseModel } from './parse-model.ts'
-import { parseRules, type PolicyRow } from './parse-rules.ts'
-import type { PolicyModel } from './policy-model.ts'
-import type { PolicyProblem } from './problem.ts'
-import { modelFile, type Snapshot } from './source.ts'
+import { parseModel } from '../parse/parse-model.ts'
+import { parseRules, type PolicyRow } from '../parse/parse-rules.ts'
+import type { PolicyModel } from '../policy-model.ts'
+import type { PolicyProblem } from '../problem.ts'
+import { modelFile, type Snapshot } from '../source/source.ts'
 import { validateModel } from './validate-model.ts'
 import { validateRules } from './validate-rules.ts'
 

@@ -1,8 +1,8 @@
 import { parse } from 'csv-parse/sync'
-import type { Rule } from '../decision/decision.ts'
-import { messageOf } from '../errors.ts'
-import { problem, shown, type PolicyProblem } from './problem.ts'
-import type { SourceFile } from './source.ts'
+import type { Rule } from '../../decision/decision.ts'
+import { messageOf } from '../../errors.ts'
+import { problem, shown, type PolicyProblem } from '../problem.ts'
+import type { SourceFile } from '../source/source.ts'
 
 /** One line of a CSV file, with its place. */
 export interface PolicyRow {

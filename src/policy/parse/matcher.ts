@@ -1,10 +1,10 @@
-import type { PolicyToken } from '../decision/rule-set.ts'
-import { messageOf } from '../errors.ts'
-import { parseMatcherText, type SyntaxNode } from './casbin.ts'
-import { policyFunction, policyFunctions, type PolicyFunctionName } from './functions.ts'
+import type { PolicyToken } from '../../decision/rule-set.ts'
+import { messageOf } from '../../errors.ts'
+import { parseMatcherText, type SyntaxNode } from '../oracle/casbin.ts'
+import { policyFunction, policyFunctions, type PolicyFunctionName } from '../patterns/functions.ts'
 import type { Definition } from './parse-model.ts'
-import { problem, shown, type PolicyProblem, type PolicyProblemCode } from './problem.ts'
-import { modelFile } from './source.ts'
+import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
+import { modelFile } from '../source/source.ts'
 
 /** A value in a matcher. */
 export type Operand =

@@ -1,4 +1,4 @@
-import type { Parsed } from '../identity/parsed.ts'
+import type { Parsed } from '../../identity/parsed.ts'
 
 /** One part of a pattern between two slashes. */
 export type Segment =

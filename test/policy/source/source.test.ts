@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { loadPolicy } from '../../src/policy/load.ts'
-import { maxPolicyBytes, readSource } from '../../src/policy/source.ts'
-import { modelText, swapConfigMap, temporaryFolder, writeFiles } from './policies.ts'
+import { loadPolicy } from '../../../src/policy/load.ts'
+import { maxPolicyBytes, readSource } from '../../../src/policy/source/source.ts'
+import { modelText, swapConfigMap, temporaryFolder, writeFiles } from '../policies.ts'
 
 let folder = ''
 beforeEach(() => {

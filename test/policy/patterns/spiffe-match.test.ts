@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parseSpiffePattern, spiffeMatch } from '../../src/policy/spiffe-match.ts'
+import { parseSpiffePattern, spiffeMatch } from '../../../src/policy/patterns/spiffe-match.ts'
 
 const web = 'spiffe://cluster.local/ns/shop/sa/web'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parsePathPattern, pathMatch } from '../../src/policy/path-match.ts'
+import { parsePathPattern, pathMatch } from '../../../src/policy/patterns/path-match.ts'
 
 const segment = fc.stringMatching(/^[A-Za-z0-9._~%:@!$&'()+,;=-]{1,8}$/)
 const path = fc.array(segment, { minLength: 1, maxLength: 6 }).map((segments) => `/${segments.join('/')}`)

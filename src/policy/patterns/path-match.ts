@@ -1,4 +1,4 @@
-import type { Parsed } from '../identity/parsed.ts'
+import type { Parsed } from '../../identity/parsed.ts'
 import { matchSegments, parseSegments, type Segment } from './segments.ts'
 
 /** The segments after the leading slash. */

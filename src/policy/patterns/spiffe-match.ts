@@ -1,6 +1,6 @@
-import type { Parsed } from '../identity/parsed.ts'
-import { parseSpiffeId } from '../identity/spiffe-id.ts'
-import { parseTrustDomain } from '../identity/trust-domain.ts'
+import type { Parsed } from '../../identity/parsed.ts'
+import { parseSpiffeId } from '../../identity/spiffe-id.ts'
+import { parseTrustDomain } from '../../identity/trust-domain.ts'
 import { matchSegments, parseSegments, type Segment } from './segments.ts'
 
 export interface SpiffePattern {

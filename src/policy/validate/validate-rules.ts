@@ -1,7 +1,7 @@
-import { policyFunction } from './functions.ts'
-import type { PolicyRow } from './parse-rules.ts'
-import type { PolicyModel } from './policy-model.ts'
-import { problem, shown, type PolicyProblem, type PolicyProblemCode } from './problem.ts'
+import { policyFunction } from '../patterns/functions.ts'
+import type { PolicyRow } from '../parse/parse-rules.ts'
+import type { PolicyModel } from '../policy-model.ts'
+import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
 
 /** Checks every row against the model. Each problem names the row's file and line. */
 export function validateRules(model: PolicyModel, rows: readonly PolicyRow[]): PolicyProblem[] {

@@ -1,6 +1,6 @@
 import expressionEval from '@casbin/expression-eval'
 import { Enforcer, newModelFromString, newModel, Util, type Adapter, type Model, type RoleManager } from 'casbin'
-import type { RoleGraph } from './roles.ts'
+import type { RoleGraph } from '../compiled/roles.ts'
 
 /** A node of the syntax tree that Casbin's expression parser makes; `matcher.ts` gives it a type. */
 export interface SyntaxNode {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { RoleGraph } from '../../src/policy/roles.ts'
+import { RoleGraph } from '../../../src/policy/compiled/roles.ts'
 
 function chain(length: number): RoleGraph {
   const graph = new RoleGraph()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { policyProblems, type PolicyProblemCode } from '../../src/policy/problem.ts'
-import { build, modelText } from './policies.ts'
+import { policyProblems, type PolicyProblemCode } from '../../../src/policy/problem.ts'
+import { build, modelText } from '../policies.ts'
 
 /** Code, model, rules, then file, line and a part of the message of the one problem that is expected. */
 type Case = readonly [PolicyProblemCode, string, string, string, number | null, string]

@@ -1,8 +1,8 @@
 import { Helper, newModelFromString } from 'casbin'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parseRules } from '../../src/policy/parse-rules.ts'
-import { build, modelText } from './policies.ts'
+import { parseRules } from '../../../src/policy/parse/parse-rules.ts'
+import { build, modelText } from '../policies.ts'
 
 const model = modelText({ g: 'g = _, _\ng2 = _, _' })
 

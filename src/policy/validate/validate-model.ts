@@ -1,10 +1,10 @@
-import { policyTokens, type PolicyToken } from '../decision/rule-set.ts'
-import { parseMatcher, type Condition, type MatcherScope } from './matcher.ts'
-import { readsOf, type MatcherReads } from './matcher-reads.ts'
-import { sections, type Definition, type ParsedModel, type SectionKey } from './parse-model.ts'
-import { effects, type PolicyEffect, type PolicyModel } from './policy-model.ts'
-import { problem, shown, type PolicyProblem, type PolicyProblemCode } from './problem.ts'
-import { modelFile } from './source.ts'
+import { policyTokens, type PolicyToken } from '../../decision/rule-set.ts'
+import { parseMatcher, type Condition, type MatcherScope } from '../parse/matcher.ts'
+import { readsOf, type MatcherReads } from '../parse/matcher-reads.ts'
+import { sections, type Definition, type ParsedModel, type SectionKey } from '../parse/parse-model.ts'
+import { effects, type PolicyEffect, type PolicyModel } from '../policy-model.ts'
+import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
+import { modelFile } from '../source/source.ts'
 
 export interface ModelOutcome {
   /** There only where nothing is wrong with it. */

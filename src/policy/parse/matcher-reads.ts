@@ -1,4 +1,4 @@
-import type { PolicyToken } from '../decision/rule-set.ts'
+import type { PolicyToken } from '../../decision/rule-set.ts'
 import type { Condition, FunctionCall, Operand, RoleCall } from './matcher.ts'
 
 /** What a matcher looks at. */

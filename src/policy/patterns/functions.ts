@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
-import type { Parsed } from '../identity/parsed.ts'
-import { messageOf } from '../errors.ts'
-import { casbinFunctions, type MatcherFunction } from './casbin.ts'
+import type { Parsed } from '../../identity/parsed.ts'
+import { messageOf } from '../../errors.ts'
+import { casbinFunctions, type MatcherFunction } from '../oracle/casbin.ts'
 import { parsePathPattern, pathMatch } from './path-match.ts'
 import { parseSpiffePattern, spiffeMatch } from './spiffe-match.ts'
 

@@ -1,12 +1,12 @@
-import type { Rule } from '../decision/decision.ts'
-import type { Evaluation, PolicyRequest, RuleSet } from '../decision/rule-set.ts'
+import type { Rule } from '../../decision/decision.ts'
+import type { Evaluation, PolicyRequest, RuleSet } from '../../decision/rule-set.ts'
 import { buildEnforcer, type Enforce } from './casbin.ts'
-import { absent, matcherFunctions } from './functions.ts'
-import type { Operand, RoleCall } from './matcher.ts'
-import type { PolicyRow } from './parse-rules.ts'
-import type { PolicyModel } from './policy-model.ts'
-import { RoleGraph } from './roles.ts'
-import type { CheckedPolicy } from './validate.ts'
+import { absent, matcherFunctions } from '../patterns/functions.ts'
+import type { Operand, RoleCall } from '../parse/matcher.ts'
+import type { PolicyRow } from '../parse/parse-rules.ts'
+import type { PolicyModel } from '../policy-model.ts'
+import { RoleGraph } from '../compiled/roles.ts'
+import type { CheckedPolicy } from '../validate/validate.ts'
 
 /** Builds rules that Casbin's own enforcer answers, beside whatever is in force. Throws where Casbin refuses the policy. */
 export async function buildCasbinRuleSet(policy: CheckedPolicy): Promise<RuleSet> {
