@@ -1,0 +1,25 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+/** How long work on a policy may go on before everything else gets a turn, in milliseconds. */
+const sliceMs = 5
+
+/**
+ * Cuts long work on the main thread into slices, so that requests are answered between them. A loop over rules asks
+ * `due` once per rule (it costs next to nothing) and, where it is, waits for `rest()`.
+ */
+export class Pace {
+  #until = performance.now() + sliceMs
+  #asked = 0
+
+  /** Whether the slice is over. The clock is looked at once in a while: a rule takes a microsecond or so. */
+  get due(): boolean {
+    this.#asked += 1
+    return (this.#asked & 15) === 0 && performance.now() >= this.#until
+  }
+
+  /** Lets everything else have its turn. */
+  async rest(): Promise<void> {
+    await nextTurn()
+    this.#until = performance.now() + sliceMs
+  }
+}
