@@ -105,6 +105,8 @@ export interface PolicyProblem {
   readonly file: string
   /** 1-based; null where the problem is the file's or the folder's. */
   readonly line: number | null
+  /** 1-based, in characters; null where no single place of the line is meant. */
+  readonly column: number | null
   readonly code: string
   readonly message: string
 }

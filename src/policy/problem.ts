@@ -47,9 +47,43 @@ export type PolicyProblemCode = keyof typeof policyProblems
 
 export type { PolicyProblem }
 
-/** A problem whose code is one of the list. `line` is 1-based, or null where the file or folder as a whole is meant. */
-export function problem(file: string, line: number | null, code: PolicyProblemCode, message: string): PolicyProblem {
-  return { file, line, code, message }
+/** What is worth a look in a policy that is put in force all the same; the closed list of `docs/policy.md`. */
+export const policyWarnings = {
+  RULE_REPEATED: 'A rule or role link stands twice; the second one does nothing.',
+  RULE_SHADOWED: 'Another rule of the same effect covers everything that the rule covers.',
+  RULE_UNREACHABLE: 'The rule can never settle a request.',
+  ROLE_WITHOUT_MEMBERS: 'Rules speak of a role that nobody has.',
+  ROLE_WITHOUT_RULES: 'A role is given, but neither it nor a role of its own has a rule.',
+  ROLE_CYCLE: 'Roles have each other, so that they are one role.',
+  PATTERN_FIXES_NOTHING: 'A pattern begins with a wildcard, so that it covers everything.',
+  NOT_INDEXED: 'A condition of the matcher picks no rules, so that every request looks at many of them.',
+} as const
+
+export type PolicyWarningCode = keyof typeof policyWarnings
+
+/**
+ * A problem whose code is one of the list. `line` and `column` are 1-based; `line` is null where the file or folder as a
+ * whole is meant, `column` where no single place of the line is.
+ */
+export function problem(
+  file: string,
+  line: number | null,
+  code: PolicyProblemCode,
+  message: string,
+  column: number | null = null,
+): PolicyProblem {
+  return { file, line, column, code, message }
+}
+
+/** A warning; it has the shape of a problem, and a code of the other list. */
+export function warning(
+  file: string,
+  line: number | null,
+  code: PolicyWarningCode,
+  message: string,
+  column: number | null = null,
+): PolicyProblem {
+  return { file, line, column, code, message }
 }
 
 /** A value as a message shows it: quoted, and cut where it is long. */

@@ -133,7 +133,7 @@ describe('encodeEvent', () => {
   })
 
   test('keeps as many of a policy’s problems as fit', () => {
-    const problem = { file: 'policy.csv', line: 1, code: 'RULE_SHORT', message: 'x'.repeat(150) }
+    const problem = { file: 'policy.csv', line: 1, column: 1, code: 'RULE_SHORT', message: 'x'.repeat(150) }
     const event = policyEvent(id, time, {
       ...{ change: 'rejected', policyVersion: null, previousVersion: null, files: [], author: null },
       rules: { added: 0, removed: 0, total: 0 },
