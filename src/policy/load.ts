@@ -1,6 +1,7 @@
 import type { RuleSet } from '../decision/rule-set.ts'
 import { messageOf } from '../errors.ts'
 import { buildCasbinRuleSet } from './oracle/casbin-rule-set.ts'
+import { Pace } from './pace.ts'
 import type { PolicyRow } from './parse/parse-rules.ts'
 import { problem, type PolicyProblem } from './problem.ts'
 import { modelFile, readSource, type Snapshot } from './source/source.ts'
@@ -34,7 +35,7 @@ export async function loadPolicy(folder: string): Promise<LoadOutcome> {
 /** Checks and builds a policy that has been read. */
 export async function buildPolicy(snapshot: Snapshot): Promise<LoadOutcome> {
   try {
-    const checked = checkPolicy(snapshot)
+    const checked = await checkPolicy(snapshot, new Pace())
     if (!checked.ok) return { ok: false, snapshot, problems: checked.problems }
     const { policy } = checked
     return { ok: true, snapshot, ruleSet: await buildCasbinRuleSet(policy), rows: policy.rows }

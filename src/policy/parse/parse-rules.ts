@@ -1,6 +1,7 @@
 import { parse } from 'csv-parse/sync'
 import type { Rule } from '../../decision/decision.ts'
 import { messageOf } from '../../errors.ts'
+import type { Pace } from '../pace.ts'
 import { problem, shown, type PolicyProblem } from '../problem.ts'
 import type { SourceFile } from '../source/source.ts'
 
@@ -25,12 +26,13 @@ const maxLineLength = 65_536
  * hold commas, lines that begin with `#` are comments, commas inside parentheses do not separate. Stricter than Casbin in
  * one thing: a stray quote is a problem and not text.
  */
-export function parseRules(file: SourceFile): ParsedRules {
+export async function parseRules(file: SourceFile, pace: Pace): Promise<ParsedRules> {
   const rows: PolicyRow[] = []
   const problems: PolicyProblem[] = []
-  file.text.split('\n').forEach((raw, index) => {
+  for (const [index, raw] of file.text.split('\n').entries()) {
+    if (pace.due) await pace.rest()
     const text = raw.trim()
-    if (text === '' || text.startsWith('#')) return
+    if (text === '' || text.startsWith('#')) continue
     const outcome = text.length > maxLineLength ? tooLong(text) : parseLine(text)
     const line = index + 1
     if (!outcome.ok) problems.push(problem(file.name, line, outcome.code, outcome.message))
@@ -40,7 +42,7 @@ export function parseRules(file: SourceFile): ParsedRules {
         values: outcome.values.slice(1),
         rule: { file: file.name, line, text },
       })
-  })
+  }
   return { rows, problems }
 }
 

@@ -1,13 +1,19 @@
 import { policyFunction } from '../patterns/functions.ts'
 import type { PolicyRow } from '../parse/parse-rules.ts'
+import type { Pace } from '../pace.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
 
 /** Checks every row against the model. Each problem names the row's file and line. */
-export function validateRules(model: PolicyModel, rows: readonly PolicyRow[]): PolicyProblem[] {
+export async function validateRules(
+  model: PolicyModel,
+  rows: readonly PolicyRow[],
+  pace: Pace,
+): Promise<PolicyProblem[]> {
   const problems: PolicyProblem[] = []
   const patterns = patternColumns(model)
   for (const row of rows) {
+    if (pace.due) await pace.rest()
     const refuse = (code: PolicyProblemCode, message: string) => {
       problems.push(problem(row.rule.file, row.rule.line, code, message))
     }

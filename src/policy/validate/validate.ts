@@ -1,5 +1,6 @@
 import { parseModel } from '../parse/parse-model.ts'
-import { parseRules, type PolicyRow } from '../parse/parse-rules.ts'
+import { parseRules, type ParsedRules, type PolicyRow } from '../parse/parse-rules.ts'
+import type { Pace } from '../pace.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import type { PolicyProblem } from '../problem.ts'
 import { modelFile, type Snapshot } from '../source/source.ts'
@@ -19,15 +20,17 @@ export type CheckOutcome =
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
 
 /** Parses and checks all files of a snapshot. Never throws for what stands in them. */
-export function checkPolicy(snapshot: Snapshot): CheckOutcome {
-  const parsed = snapshot.files.filter(({ name }) => name.endsWith('.csv')).map(parseRules)
+export async function checkPolicy(snapshot: Snapshot, pace: Pace): Promise<CheckOutcome> {
+  const parsed: ParsedRules[] = []
+  for (const csv of snapshot.files.filter(({ name }) => name.endsWith('.csv'))) parsed.push(await parseRules(csv, pace))
   const rows = parsed.flatMap((file) => file.rows)
   const file = snapshot.files.find(({ name }) => name === modelFile)
   const { model, problems } = validateModel(
     file?.text ?? '',
     parseModel(file ?? { name: modelFile, text: '', sha256: '' }),
   )
-  const all = [...problems, ...parsed.flatMap((csv) => csv.problems), ...(model ? validateRules(model, rows) : [])]
+  const ofRules = model === undefined ? [] : await validateRules(model, rows, pace)
+  const all = [...problems, ...parsed.flatMap((csv) => csv.problems), ...ofRules]
   if (model === undefined || all.length > 0) return { ok: false, problems: all.sort(byPlace) }
   return { ok: true, policy: { policyVersion: snapshot.policyVersion, model, rows } }
 }

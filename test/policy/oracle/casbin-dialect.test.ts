@@ -1,6 +1,7 @@
 import { Helper, newModelFromString } from 'casbin'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { Pace } from '../../../src/policy/pace.ts'
 import { parseRules } from '../../../src/policy/parse/parse-rules.ts'
 import { build, modelText } from '../policies.ts'
 
@@ -46,10 +47,10 @@ const line = fc
   .map(([start, pieces]) => start + pieces.join(''))
 
 describe('the policy files', () => {
-  test('are read as Casbin reads them, wherever they are accepted', () => {
-    fc.assert(
-      fc.property(line, (text) => {
-        const { rows, problems } = parseRules({ name: 'policy.csv', text, sha256: '' })
+  test('are read as Casbin reads them, wherever they are accepted', async () => {
+    await fc.assert(
+      fc.asyncProperty(line, async (text) => {
+        const { rows, problems } = await parseRules({ name: 'policy.csv', text, sha256: '' }, new Pace())
         const [row] = rows
         if (problems.length > 0 || row === undefined || !['p', 'g', 'g2'].includes(row.type)) return
         expect([row.type, ...row.values]).toEqual(casbinReads(text))

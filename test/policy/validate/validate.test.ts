@@ -194,7 +194,7 @@ describe('a policy is refused', () => {
   test.each(cases)('with %s', async (code, conf, csv, file, line, message) => {
     const outcome = await build(conf, csv)
     expect(outcome.ok ? [] : outcome.problems).toEqual([
-      { file, line, code, message: expect.stringContaining(message) },
+      { file, line, column: null, code, message: expect.stringContaining(message) },
     ])
   })
 
