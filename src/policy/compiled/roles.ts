@@ -1,38 +1,26 @@
-/** What leads from one name: every role that it has, with the name through which it has it. */
-type Reach = ReadonlyMap<string, string>
-
-/** Entries of remembered reaches, in all; beyond that they are made anew. */
-const maxRemembered = 1_000_000
+/** Names to what they have directly: one role, as most have, or several. */
+type Links = Map<string, string | Set<string>>
 
 /**
  * The role links of one role definition (`g`, `g2`…), per domain. There is no limit to the depth, and cycles do no harm.
  * An empty name has no role and is not even equal to itself.
  */
 export class RoleGraph {
-  readonly #domains = new Map<string | undefined, Map<string, Set<string>>>()
-  readonly #reaches = new Map<string | undefined, Map<string, Reach>>()
-  #remembered = 0
+  readonly #domains = new Map<string | undefined, Links>()
 
   /** Says that `name` has `role`. Links with a domain hold in that domain alone. */
   add(name: string, role: string, domain?: string): void {
-    const links = entry(this.#domains, domain, () => new Map<string, Set<string>>())
-    entry(links, name, () => new Set()).add(role)
-    this.#forget()
-  }
-
-  clear(): void {
-    this.#domains.clear()
-    this.#forget()
-  }
-
-  #forget(): void {
-    this.#reaches.clear()
-    this.#remembered = 0
+    let links = this.#domains.get(domain)
+    if (links === undefined) this.#domains.set(domain, (links = new Map<string, string | Set<string>>()))
+    const found = links.get(name)
+    if (found === undefined) links.set(name, role)
+    else if (typeof found !== 'string') found.add(role)
+    else if (found !== role) links.set(name, new Set([found, role]))
   }
 
   /** Whether `name` is `role`, or has it over any number of links. */
   has(name: string, role: string, domain?: string): boolean {
-    return name !== '' && (name === role || (this.#reach(name, domain)?.has(role) ?? false))
+    return this.path(name, role, domain) !== undefined
   }
 
   /**
@@ -42,62 +30,66 @@ export class RoleGraph {
   path(name: string, role: string, domain?: string): readonly string[] | undefined {
     if (name === '') return undefined
     if (name === role) return []
-    const reach = this.#reach(name, domain)
-    if (reach?.has(role) !== true) return undefined
-    const path: string[] = []
-    for (let at: string | undefined = role; at !== undefined && at !== name; at = reach.get(at)) path.push(at)
-    return path.reverse()
+    const links = this.#domains.get(domain)
+    const direct = links?.get(name)
+    if (links === undefined || direct === undefined) return undefined
+    if (direct === role || (typeof direct !== 'string' && direct.has(role))) return [role]
+    return longPath(links, name, role)
   }
 
   /** The roles that `name` has directly. */
   direct(name: string, domain?: string): readonly string[] {
-    return [...(this.#domains.get(domain)?.get(name) ?? [])]
+    return rolesOf(this.#domains.get(domain)?.get(name))
   }
 
-  /** The names that have `role` directly. */
+  /** The names that have `role` directly. Looks at every link. */
   members(role: string, domain?: string): readonly string[] {
     const links = [...(this.#domains.get(domain) ?? [])]
-    return links.filter(([, roles]) => roles.has(role)).map(([name]) => name)
+    return links
+      .filter(([, roles]) => roles === role || (typeof roles !== 'string' && roles.has(role)))
+      .map(([name]) => name)
+  }
+
+  clear(): void {
+    this.#domains.clear()
   }
 
   domains(): readonly string[] {
-    return [...this.#domains.keys()].filter((domain) => domain !== undefined)
+    return this.scopes().filter((domain) => domain !== undefined)
   }
 
-  #reach(name: string, domain: string | undefined): Reach | undefined {
-    const links = this.#domains.get(domain)
-    // Only names of the policy are remembered: those of requests are without end.
-    if (links?.has(name) !== true) return undefined
-    if (this.#remembered > maxRemembered) this.#forget()
-    return entry(
-      entry(this.#reaches, domain, () => new Map<string, Reach>()),
-      name,
-      () => {
-        const reach = reachOf(links, name)
-        this.#remembered += reach.size
-        return reach
-      },
-    )
+  /** The domains, and undefined where there are links without one. */
+  scopes(): readonly (string | undefined)[] {
+    return [...this.#domains.keys()]
+  }
+
+  /** Every name that has a role. */
+  names(domain?: string): Iterable<string> {
+    return this.#domains.get(domain)?.keys() ?? []
   }
 }
 
-function reachOf(links: ReadonlyMap<string, ReadonlySet<string>>, name: string): Reach {
+function longPath(links: Links, name: string, role: string): readonly string[] | undefined {
   const from = new Map<string, string>()
   const waiting = [name]
   for (const at of waiting) {
-    for (const role of links.get(at) ?? []) {
-      if (role === name || from.has(role)) continue
-      from.set(role, at)
-      waiting.push(role)
+    for (const next of rolesOf(links.get(at))) {
+      if (next === name || from.has(next)) continue
+      from.set(next, at)
+      if (next === role) return backwards(from, name, role)
+      waiting.push(next)
     }
   }
-  return from
+  return undefined
 }
 
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const found = map.get(key)
-  if (found !== undefined) return found
-  const made = make()
-  map.set(key, made)
-  return made
+function backwards(from: ReadonlyMap<string, string>, name: string, role: string): readonly string[] {
+  const path: string[] = []
+  for (let at: string | undefined = role; at !== undefined && at !== name; at = from.get(at)) path.push(at)
+  return path.reverse()
+}
+
+function rolesOf(roles: string | ReadonlySet<string> | undefined): readonly string[] {
+  if (roles === undefined) return []
+  return typeof roles === 'string' ? [roles] : [...roles]
 }

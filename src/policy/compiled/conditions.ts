@@ -1,0 +1,183 @@
+import type { PolicyRequest, PolicyToken } from '../../decision/rule-set.ts'
+import type { Condition, FunctionCall, Operand, RoleCall } from '../parse/matcher.ts'
+import { absent, policyFunction } from '../patterns/functions.ts'
+import type { RoleClosures } from './role-closures.ts'
+import type { RoleGraph } from './roles.ts'
+
+/** The values of a request's tokens, in the order of the request definition; `absent` for what is not there. */
+export type Values = readonly unknown[]
+
+/** The values of a rule, in the order of the policy definition. */
+export type Columns = readonly string[]
+
+/** A condition, or a matcher as a whole, that can be asked. */
+export type Test = (values: Values, columns: Columns) => boolean
+
+type Read = (values: Values, columns: Columns) => unknown
+
+/** What a condition is compiled against. */
+export interface ConditionScope {
+  readonly tokens: readonly PolicyToken[]
+  readonly columns: readonly string[]
+  readonly roles: ReadonlyMap<string, RoleGraph>
+  /** Answers a role call without a walk through the links, where that has been prepared. */
+  readonly closuresOf?: (call: RoleCall) => RoleClosures | undefined
+}
+
+/** The values of a request, as compiled conditions read them. */
+export function valuesOf(request: PolicyRequest, tokens: readonly PolicyToken[]): Values {
+  return tokens.map((token) => {
+    const value = Object.hasOwn(request, token) ? request[token] : undefined
+    return value === undefined || value === '' ? absent : value
+  })
+}
+
+/**
+ * Makes a closure of a condition. It means what Casbin's expression evaluation makes of it: JavaScript's own comparisons,
+ * `&&` and `||` from left to right. What is absent equals nothing, makes every function false, and is nobody.
+ */
+export function compileCondition(condition: Condition, scope: ConditionScope): Test {
+  switch (condition.kind) {
+    case 'and': {
+      const [left, right] = [compileCondition(condition.left, scope), compileCondition(condition.right, scope)]
+      return (values, columns) => left(values, columns) && right(values, columns)
+    }
+    case 'or': {
+      const [left, right] = [compileCondition(condition.left, scope), compileCondition(condition.right, scope)]
+      return (values, columns) => left(values, columns) || right(values, columns)
+    }
+    case 'not': {
+      const operand = compileCondition(condition.operand, scope)
+      return (values, columns) => !operand(values, columns)
+    }
+    case 'compare':
+      return comparison(condition.operator, operandReader(condition.left, scope), operandReader(condition.right, scope))
+    case 'in': {
+      const left = operandReader(condition.left, scope)
+      const items = condition.items.map((item) => operandReader(item, scope))
+      return (values, columns) => {
+        const value = left(values, columns)
+        return items.some((item) => item(values, columns) === value)
+      }
+    }
+    case 'call': {
+      const read = callReader(condition, scope)
+      return (values, columns) => read(values, columns) === true
+    }
+    case 'role':
+      return roleTest(condition, scope)
+  }
+}
+
+type Comparison = Extract<Condition, { kind: 'compare' }>['operator']
+
+function comparison(operator: Comparison, left: Read, right: Read): Test {
+  // Texts are compared with numbers as Casbin does: loosely.
+  switch (operator) {
+    case '==':
+      return (values, columns) => left(values, columns) == right(values, columns)
+    case '!=':
+      return (values, columns) => left(values, columns) != right(values, columns)
+    case '===':
+      return (values, columns) => left(values, columns) === right(values, columns)
+    case '!==':
+      return (values, columns) => left(values, columns) !== right(values, columns)
+    case '<':
+      return (values, columns) => (left(values, columns) as string) < (right(values, columns) as string)
+    case '<=':
+      return (values, columns) => (left(values, columns) as string) <= (right(values, columns) as string)
+    case '>':
+      return (values, columns) => (left(values, columns) as string) > (right(values, columns) as string)
+    case '>=':
+      return (values, columns) => (left(values, columns) as string) >= (right(values, columns) as string)
+  }
+}
+
+/** Reads a value of a request or rule; `absent` where there is none. */
+export function operandReader(operand: Operand, scope: ConditionScope): Read {
+  switch (operand.kind) {
+    case 'token': {
+      const index = scope.tokens.indexOf(operand.token)
+      return (values) => values[index]
+    }
+    case 'column': {
+      const index = scope.columns.indexOf(operand.column)
+      return (_values, columns) => columns[index]
+    }
+    case 'literal': {
+      const { value } = operand
+      return () => value
+    }
+    case 'call':
+      return callReader(operand, scope)
+    case 'role':
+      return roleTest(operand, scope)
+  }
+}
+
+type Compiled = (value: string, third?: string) => unknown
+
+function callReader(call: FunctionCall, scope: ConditionScope): Read {
+  const definition = policyFunction(call.name)
+  if (definition === undefined) throw new TypeError(`the function ${call.name} does not exist`)
+  const [first, second, third] = call.arguments.map((argument) => operandReader(argument, scope))
+  if (first === undefined || second === undefined) throw new TypeError(`${call.name} lacks an argument`)
+  const nothing = definition.gives === 'truth' ? false : absent
+  // Each pattern of the policy is compiled when it is first met.
+  const compiled = new Map<string, Compiled>()
+  return (values, columns) => {
+    const value = first(values, columns)
+    const pattern = second(values, columns)
+    const name = third?.(values, columns)
+    if (!isPresent(value) || !isPresent(pattern) || (third !== undefined && !isPresent(name))) return nothing
+    let matches = compiled.get(pattern)
+    if (matches === undefined) compiled.set(pattern, (matches = definition.compile(pattern)))
+    const result = matches(value, name as string | undefined)
+    return result === '' || result === undefined ? nothing : result
+  }
+}
+
+function roleTest(call: RoleCall, scope: ConditionScope): Test {
+  const [name, role, domain] = call.arguments.map((argument) => operandReader(argument, scope))
+  const graph = scope.roles.get(call.name)
+  if (name === undefined || role === undefined || graph === undefined) throw new TypeError(`no role ${call.name}`)
+  const links = scope.closuresOf?.(call) ?? graph
+  return (values, columns) => {
+    const who = name(values, columns)
+    const what = role(values, columns)
+    if (!isPresent(who) || !isPresent(what)) return false
+    if (domain === undefined) return links.has(who, what)
+    const where = domain(values, columns)
+    return isPresent(where) && links.has(who, what, where)
+  }
+}
+
+function isPresent(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+/** A condition as a model writes it. */
+export function conditionText(condition: Condition): string {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return `(${conditionText(condition.left)} ${condition.kind === 'and' ? '&&' : '||'} ${conditionText(condition.right)})`
+    case 'not':
+      return `!(${conditionText(condition.operand)})`
+    case 'compare':
+      return `${operandText(condition.left)} ${condition.operator} ${operandText(condition.right)}`
+    case 'in':
+      return `(${operandText(condition.left)} in [${condition.items.map(operandText).join(', ')}])`
+    case 'call':
+    case 'role':
+      return operandText(condition)
+  }
+}
+
+/** A value as a model writes it. */
+export function operandText(operand: Operand): string {
+  if (operand.kind === 'token') return `r.${operand.token}`
+  if (operand.kind === 'column') return `p.${operand.column}`
+  if (operand.kind === 'literal') return JSON.stringify(operand.value)
+  return `${operand.name}(${operand.arguments.map(operandText).join(', ')})`
+}
