@@ -3,7 +3,7 @@ import { changeBetween, refusalOf } from './change.ts'
 import type { PolicyInForce } from './in-force.ts'
 import { buildPolicy, type LoadedPolicy, type LoadOutcome, type RefusedPolicy } from './load.ts'
 import type { PolicyProblem } from './problem.ts'
-import { readSettled, sourceKey, watchFolder } from './source/watch.ts'
+import { readSettled, snapshotKey, sourceKey, watchFolder } from './source/watch.ts'
 import type { SourceOutcome } from './source/source.ts'
 
 /** Keeps one audit event of a policy change. MUST NOT reject; false where it could not be kept: it is handed over again. */
@@ -98,7 +98,7 @@ class Reload {
     const source = await readSettled(this.#options.dir, (key) => this.#isKnown(key))
     if (source === undefined) return
     const key = sourceKey(source)
-    if (key === this.#loaded?.snapshot.policyVersion) this.#backToLoaded()
+    if (this.#isLoaded(key)) this.#backToLoaded()
     if (this.#isKnown(key)) return
     const outcome = await build(source)
     if (this.#stopped) return
@@ -108,7 +108,11 @@ class Reload {
   }
 
   #isKnown(key: string): boolean {
-    return key === this.#loaded?.snapshot.policyVersion || key === this.#refusedKey
+    return this.#isLoaded(key) || key === this.#refusedKey
+  }
+
+  #isLoaded(key: string): boolean {
+    return this.#loaded !== undefined && key === snapshotKey(this.#loaded.snapshot)
   }
 
   #accept(policy: LoadedPolicy): void {

@@ -7,9 +7,14 @@ import { problem, type PolicyProblem } from '../problem.ts'
 
 export const modelFile = 'model.conf'
 export const testsFile = 'tests.yaml'
+/** Who wrote the policy (`manifest.ts`). It speaks of the other files, so it is not one of those that make the version. */
+export const manifestFile = 'manifest.json'
 
 /** All files of a policy together, in bytes. */
 export const maxPolicyBytes = 16 * 1024 * 1024
+
+/** The manifest, in bytes. */
+export const maxManifestBytes = 256 * 1024
 
 export interface SourceFile {
   readonly name: string
@@ -27,6 +32,8 @@ export interface Snapshot {
   readonly files: readonly SourceFile[]
   /** True where the files came through a ConfigMap's `..data` link, so that they cannot be of two versions. */
   readonly atomic: boolean
+  /** Text of the manifest; left out where there is none, or where it could not be read. */
+  readonly manifest?: string
 }
 
 export interface SourceOutcome {
@@ -43,8 +50,8 @@ interface ReadFile {
 const attempts = 5
 
 /**
- * Reads `model.conf`, all `*.csv` (names that begin with a dot are left out) and, where there is one, `tests.yaml` of a
- * folder into memory. Where the folder is a ConfigMap mount, its `..data` link is resolved once and all files are read
+ * Reads `model.conf`, all `*.csv` (names that begin with a dot are left out) and, where there are any, `tests.yaml` and
+ * `manifest.json` of a folder into memory. Where the folder is a ConfigMap mount, its `..data` link is resolved once and all files are read
  * behind it, so that they are of one version. Never throws.
  */
 export async function readSource(folder: string): Promise<SourceOutcome> {
@@ -66,15 +73,40 @@ async function resolveFolder(folder: string): Promise<{ path: string; atomic: bo
 }
 
 async function readFolder(path: string, folder: string, atomic: boolean): Promise<SourceOutcome> {
-  let names: string[]
+  let listed: string[]
   try {
-    names = policyFileNames(await readdir(path))
+    listed = await readdir(path)
   } catch (fault) {
     return { problems: [problem(folder, null, 'FOLDER_UNREADABLE', `cannot list the folder: ${messageOf(fault)}`)] }
   }
+  const names = policyFileNames(listed)
   const { files, problems } = await readFiles(path, names)
   if (problems.length > 0) return { problems }
-  return { snapshot: snapshotOf(files, atomic), problems: [...missing(names), ...files.flatMap(notText)] }
+  const signed = listed.includes(manifestFile) ? await readManifest(path) : {}
+  return {
+    snapshot: { ...snapshotOf(files, atomic), ...(signed.text === undefined ? {} : { manifest: signed.text }) },
+    problems: [...missing(names), ...files.flatMap(notText), ...(signed.problem === undefined ? [] : [signed.problem])],
+  }
+}
+
+/** Never throws. */
+async function readManifest(path: string): Promise<{ text?: string; problem?: PolicyProblem }> {
+  try {
+    const bytes = await readRegularFile(join(path, manifestFile), maxManifestBytes)
+    if (bytes !== undefined) return { text: bytes.toString('utf8') }
+    const message = `the manifest is larger than ${String(maxManifestBytes)} bytes, which is all that is allowed`
+    return { problem: problem(manifestFile, null, 'POLICY_TOO_LARGE', message) }
+  } catch (fault) {
+    return { problem: problem(manifestFile, null, 'FILE_UNREADABLE', `cannot read the file: ${messageOf(fault)}`) }
+  }
+}
+
+/** Undefined where the file is larger than `most` bytes. */
+async function readRegularFile(path: string, most: number): Promise<Buffer | undefined> {
+  // Asked before it is read: a named pipe would never end.
+  const facts = await stat(path)
+  if (!facts.isFile()) throw new Error('it is not a regular file')
+  return facts.size > most ? undefined : readFile(path)
 }
 
 function policyFileNames(names: readonly string[]): string[] {
@@ -105,11 +137,8 @@ async function readFiles(
   let total = 0
   for (const name of names) {
     try {
-      // Asked before it is read: a named pipe would never end.
-      const facts = await stat(join(path, name))
-      if (!facts.isFile()) throw new Error('it is not a regular file')
-      if (total + facts.size > maxPolicyBytes) return { files, problems: [...problems, tooLarge(name)] }
-      const bytes = await readFile(join(path, name))
+      const bytes = await readRegularFile(join(path, name), maxPolicyBytes - total)
+      if (bytes === undefined) return { files, problems: [...problems, tooLarge(name)] }
       total += bytes.length
       files.push({ name, bytes })
     } catch (fault) {

@@ -1,14 +1,21 @@
+import { hash } from 'node:crypto'
 import { watch, type FSWatcher } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { readSource, type SourceOutcome } from './source.ts'
+import { readSource, type Snapshot, type SourceOutcome } from './source.ts'
 
 /** How long a folder that is no ConfigMap mount must stay as it is before it is believed, in milliseconds. */
 const settleMs = 50
 const settleAttempts = 10
 
-/** What tells one state of the folder from another: the policy version, or what kept it from being read. */
+/** What tells one state of the folder from another: the policy version with its manifest, or what kept them from being read. */
 export function sourceKey({ snapshot, problems }: SourceOutcome): string {
-  return snapshot?.policyVersion ?? JSON.stringify(problems)
+  const trouble = problems.length === 0 ? '' : JSON.stringify(problems)
+  return snapshot === undefined ? trouble : `${snapshotKey(snapshot)}${trouble}`
+}
+
+/** The `sourceKey` of a folder that could be read: the same files with another manifest are another state. */
+export function snapshotKey({ policyVersion, manifest }: Snapshot): string {
+  return manifest === undefined ? policyVersion : `${policyVersion} ${hash('sha256', manifest, 'hex')}`
 }
 
 /**

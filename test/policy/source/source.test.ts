@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { loadPolicy } from '../../../src/policy/load.ts'
-import { maxPolicyBytes, readSource } from '../../../src/policy/source/source.ts'
+import { maxManifestBytes, maxPolicyBytes, readSource } from '../../../src/policy/source/source.ts'
 import { modelText, swapConfigMap, temporaryFolder, writeFiles } from '../policies.ts'
 
 let folder = ''
@@ -45,6 +45,30 @@ describe('a policy folder', () => {
     const { snapshot } = await readSource(folder)
     expect(snapshot?.files.map(({ name }) => name)).toEqual(['a.csv', 'model.conf'])
     expect(snapshot?.atomic).toBe(true)
+  })
+
+  test('gives the manifest with the files, and a version that does not depend on it', async () => {
+    writeFiles(folder, files)
+    const unsigned = (await readSource(folder)).snapshot
+    writeFiles(folder, { 'manifest.json': '{"payload":"…"}' })
+    const { snapshot, problems } = await readSource(folder)
+    expect(problems).toEqual([])
+    expect(snapshot).toEqual({ ...unsigned, manifest: '{"payload":"…"}' })
+  })
+
+  test('of a ConfigMap has the manifest that came with the files', async () => {
+    swapConfigMap(folder, 1, { ...files, 'manifest.json': 'of this version' })
+    writeFileSync(join(folder, 'manifest.json'), 'not of this version')
+    expect((await readSource(folder)).snapshot?.manifest).toBe('of this version')
+  })
+
+  test('with a manifest that cannot be read, or is too large, is a problem and has a version all the same', async () => {
+    writeFiles(folder, { ...files, 'manifest.json': Buffer.alloc(maxManifestBytes + 1, ' ') })
+    expect(await problems()).toEqual([['manifest.json', null, 'POLICY_TOO_LARGE']])
+    rmSync(join(folder, 'manifest.json'))
+    execFileSync('mkfifo', [join(folder, 'manifest.json')])
+    expect(await problems()).toEqual([['manifest.json', null, 'FILE_UNREADABLE']])
+    expect((await readSource(folder)).snapshot?.policyVersion).toMatch(/^sha256:[0-9a-f]{64}$/)
   })
 
   test('of a ConfigMap is read again where it is swapped, and its old files removed, while they are read', async () => {
