@@ -40,8 +40,18 @@ export const policyProblems = {
   PRIORITY_INVALID: 'The priority of a rule is not a whole number.',
   ROLE_NAME_EMPTY: 'A role link has an empty name.',
   PATTERN_INVALID: 'A pattern is not valid for the function that reads it.',
+  TEST_INVALID: 'A test of tests.yaml cannot be read, or names a token or a rule that is not there.',
+  TEST_FAILED: 'A test of tests.yaml gets another answer than it expects.',
+  LAST_GOOD_DAMAGED: 'The copy that was kept of the last good policy is not what was kept.',
+  LOAD_FAILED: 'Loading the policy failed inside; nothing is wrong with the files as far as is known.',
   CASBIN_REFUSED: 'Casbin itself could not load the policy, or read it otherwise than it was checked.',
+  SIGNATURE_MISSING: 'A signature is required, and the folder holds no manifest.json.',
+  SIGNATURE_INVALID: 'The manifest cannot be read, was altered, or is of other files.',
+  SIGNER_UNKNOWN: 'A signature is required, and no listed key signed the manifest.',
 } as const
+
+/** Problems that are looked for: a policy with as many is beyond being read. */
+export const maxProblems = 1_000
 
 export type PolicyProblemCode = keyof typeof policyProblems
 
@@ -57,6 +67,7 @@ export const policyWarnings = {
   ROLE_CYCLE: 'Roles have each other, so that they are one role.',
   PATTERN_FIXES_NOTHING: 'A pattern begins with a wildcard, so that it covers everything.',
   NOT_INDEXED: 'A condition of the matcher picks no rules, so that every request looks at many of them.',
+  MANIFEST_UNVERIFIED: 'The folder holds a manifest that no listed key signed; the author is not shown.',
 } as const
 
 export type PolicyWarningCode = keyof typeof policyWarnings
