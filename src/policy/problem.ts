@@ -39,6 +39,7 @@ export const policyProblems = {
   DENY_WITHOUT_EFFECT: 'A rule denies, but the policy effect takes no notice of denials.',
   PRIORITY_INVALID: 'The priority of a rule is not a whole number.',
   ROLE_NAME_EMPTY: 'A role link has an empty name.',
+  ROLES_TOO_MANY: 'The names of the role links have more roles together than can be held.',
   PATTERN_INVALID: 'A pattern is not valid for the function that reads it.',
   TEST_INVALID: 'A test of tests.yaml cannot be read, or names a token or a rule that is not there.',
   TEST_FAILED: 'A test of tests.yaml gets another answer than it expects.',

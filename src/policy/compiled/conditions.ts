@@ -73,6 +73,7 @@ type Comparison = Extract<Condition, { kind: 'compare' }>['operator']
 
 function comparison(operator: Comparison, left: Read, right: Read): Test {
   // Texts are compared with numbers as Casbin does: loosely.
+  /* eslint-disable eqeqeq */
   switch (operator) {
     case '==':
       return (values, columns) => left(values, columns) == right(values, columns)
@@ -91,6 +92,7 @@ function comparison(operator: Comparison, left: Read, right: Read): Test {
     case '>=':
       return (values, columns) => (left(values, columns) as string) >= (right(values, columns) as string)
   }
+  /* eslint-enable eqeqeq */
 }
 
 /** Reads a value of a request or rule; `absent` where there is none. */
@@ -160,8 +162,9 @@ function isPresent(value: unknown): value is string {
 export function conditionText(condition: Condition): string {
   switch (condition.kind) {
     case 'and':
+      return `${innerText(condition.left, 'or')} && ${innerText(condition.right, 'or')}`
     case 'or':
-      return `(${conditionText(condition.left)} ${condition.kind === 'and' ? '&&' : '||'} ${conditionText(condition.right)})`
+      return `${innerText(condition.left, 'and')} || ${innerText(condition.right, 'and')}`
     case 'not':
       return `!(${conditionText(condition.operand)})`
     case 'compare':
@@ -172,6 +175,11 @@ export function conditionText(condition: Condition): string {
     case 'role':
       return operandText(condition)
   }
+}
+
+function innerText(condition: Condition, inParentheses: 'and' | 'or'): string {
+  const text = conditionText(condition)
+  return condition.kind === inParentheses ? `(${text})` : text
 }
 
 /** A value as a model writes it. */

@@ -1,0 +1,73 @@
+import { Candidates, unindexed } from './compiled/candidates.ts'
+import { compileCondition, conditionText, type ConditionScope } from './compiled/conditions.ts'
+import type { PreparedRoles } from './compiled/dimensions.ts'
+import { prepareRoles } from './compiled/prepared-roles.ts'
+import { compiledRuleSet, type CompiledRuleSet } from './compiled/rule-set.ts'
+import { rulesInOrder } from './compiled/rule-order.ts'
+import type { Pace } from './pace.ts'
+import type { PolicyRow } from './parse/parse-rules.ts'
+import { modelFile } from './source/source.ts'
+import { problem, type PolicyProblem } from './problem.ts'
+import type { CheckedPolicy } from './validate/validate.ts'
+
+export type CompileOutcome =
+  | { readonly ok: true; readonly ruleSet: CompiledRuleSet }
+  | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
+
+/** Rules that may be asked one by one for a request before `scans` tells of it. */
+const manyRules = 64
+
+/**
+ * Compiles a checked policy to an immutable rule set: the matcher to closures, the role links to closures of roles, and what the
+ * matcher demands of a rule to an index. A request is put to the rules that the index cannot rule out, in the order of the policy,
+ * by the whole matcher: so an index that is too wide costs time, and never changes an answer.
+ */
+export async function compile(policy: CheckedPolicy, pace: Pace): Promise<CompileOutcome> {
+  const { model } = policy
+  const rules = await rulesInOrder(model, policy.rows, pace)
+  const { graphs, prepared, tooLarge } = await prepareRoles(model, policy.rows, rules, pace)
+  if (tooLarge !== undefined) return { ok: false, problems: [problem(modelFile, null, 'ROLES_TOO_MANY', tooLarge)] }
+  const { tokens, columns, effect } = model
+  const exact: ConditionScope['closuresOf'] = (call) => {
+    const roles = prepared(call)
+    return roles?.merged === false ? roles.closures : undefined
+  }
+  const scope: ConditionScope = { tokens, columns, roles: graphs, closuresOf: exact }
+  const { denies, others } = sides(rules, columns.indexOf('eft'), effect === 'allow-and-deny')
+  const columnsAt = (place: number) => rules[place]?.values ?? []
+  const search = (places: readonly number[]) =>
+    Candidates.prepare(places, columnsAt, model.matcher, scope, prepared, pace)
+  const [denying, allowing] = [await search(denies), await search(others)]
+  return {
+    ok: true,
+    ruleSet: compiledRuleSet({
+      policyVersion: policy.policyVersion,
+      model,
+      rules,
+      roles: graphs,
+      scope,
+      matcher: compileCondition(model.matcher, scope),
+      denying,
+      others: allowing,
+      scans: [denying, allowing].flatMap((candidates) => scansOf(candidates, scope, prepared)),
+    }),
+  }
+}
+
+/** Where one rule that denies is enough, those are asked first; elsewhere all rules stand in one order. */
+function sides(rules: readonly PolicyRow[], effectColumn: number, apart: boolean) {
+  const denies: number[] = []
+  const others: number[] = []
+  rules.forEach(({ values }, place) => {
+    const group = apart && values[effectColumn] === 'deny' ? denies : others
+    group.push(place)
+  })
+  return { denies, others }
+}
+
+function scansOf(candidates: Candidates, scope: ConditionScope, prepared: PreparedRoles): CompiledRuleSet['scans'] {
+  return candidates.slowBranches(manyRules).map(({ branch, rules }) => ({
+    condition: unindexed(branch, scope, prepared).map(conditionText).join(' && '),
+    rules,
+  }))
+}
