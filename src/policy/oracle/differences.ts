@@ -1,0 +1,91 @@
+import { isIP } from 'node:net'
+import { linksOf, reaches } from './casbin-links.ts'
+import type { AskedPolicy, CasbinAnswer, CasbinCalls } from './plain-casbin.ts'
+
+/**
+ * One way in which the rules here are meant to answer otherwise than Casbin. It is written as the change of Casbin that
+ * takes it away, so that it excuses exactly those answers that Casbin would give with that change, and no others.
+ */
+export interface Difference {
+  readonly name: string
+  /** For `docs/casbin.md`. */
+  readonly meaning: string
+  readonly change: (calls: CasbinCalls, policy: AskedPolicy) => CasbinCalls
+  /** The answer to every request, where the difference settles that by itself. */
+  readonly always?: (policy: AskedPolicy) => CasbinAnswer | undefined
+}
+
+/** All of them, in the order in which they change Casbin; `docs/casbin.md` lists the same. */
+export const differences = [
+  {
+    name: 'role-names-with-commas',
+    meaning:
+      'Casbin remembers the role calls of a request by their arguments joined with commas, so that `a,b` in the domain `c` is taken for `a` in the domain `b,c`. Here names are kept apart.',
+    change: (calls) => ({ ...calls, role: calls.roleAfresh }),
+  },
+  {
+    name: 'deep-roles',
+    meaning: 'Casbin’s roles silently end after ten links. Here there is no limit.',
+    change: (calls, policy) => ({
+      ...calls,
+      role: (name, values) =>
+        calls.role(name, values) === true || reaches(linksOf(policy, name), values.map(asCasbinReads)),
+    }),
+  },
+  {
+    name: 'no-addresses',
+    meaning:
+      'Casbin’s `ipMatch` throws where a value is no IP address, so that the whole request gets no answer, and takes IPv4 and IPv6 addresses for each other. Here both are false.',
+    change: (calls) => ({
+      ...calls,
+      call: (name, values) => (name === 'ipMatch' && !sameFamily(values) ? false : calls.call(name, values)),
+    }),
+  },
+  {
+    name: 'nothing-found',
+    meaning:
+      'Where `keyGet` and `keyGet2` find nothing, Casbin’s give an empty text or `undefined`, which can be equal to another one, or to 0. Here the result is absent: it equals nothing.',
+    change: (calls) => ({
+      ...calls,
+      call: (name, values) => {
+        const result = calls.call(name, values)
+        return result === '' || result === undefined ? NaN : result
+      },
+    }),
+  },
+  {
+    name: 'absent-tokens',
+    meaning:
+      'Casbin’s functions and role calls take an absent token for an empty text, which `*` matches and which has itself as role, or throw. Here every function and role call is false of it, and nothing can be got from it.',
+    change: (calls) => ({
+      call: (name, values) => (values.every(isPresent) ? calls.call(name, values) : nothingOf(name)),
+      role: (name, values) => values.every(isPresent) && calls.role(name, values),
+      roleAfresh: calls.roleAfresh,
+    }),
+  },
+  {
+    name: 'no-rules',
+    meaning: 'Without a rule Casbin evaluates the matcher on empty columns, and may allow. Here nothing is allowed.',
+    change: (calls) => calls,
+    always: ({ rows }) => (rows.some(({ type }) => type === 'p') ? undefined : { effect: 'deny', row: null }),
+  },
+] as const satisfies readonly Difference[]
+
+export type DifferenceName = (typeof differences)[number]['name']
+
+function asCasbinReads(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function isPresent(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function nothingOf(name: string): unknown {
+  return name.startsWith('keyGet') ? NaN : false
+}
+
+function sameFamily([value, pattern]: readonly unknown[]): boolean {
+  const family = isIP(asCasbinReads(value))
+  return family !== 0 && family === isIP(asCasbinReads(pattern).split('/')[0] ?? '')
+}
