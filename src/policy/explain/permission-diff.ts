@@ -1,0 +1,161 @@
+import type { Rule } from '../../decision/decision.ts'
+import type { Pace } from '../pace.ts'
+import type { Held, Permission, Permissions } from './permissions.ts'
+
+/** A permission that somebody has in one policy and not in the other. */
+export interface PermissionChange {
+  readonly change: 'gains' | 'loses' | 'changes'
+  readonly permission: Permission
+  /** For `changes`: what it was before; the same but for its effect or priority. */
+  readonly was: Permission | null
+  /** The domain in which it is held, where the model leaves that to the role links. */
+  readonly domain: string | null
+  /** The roles over which it is held, nearest first; empty where the rule names the subject itself. */
+  readonly through: readonly string[]
+  /** Of the policy that has it. */
+  readonly rule: Rule
+  /** How many names that are no roles gain or lose it because of this change, apart from the subjects themselves. */
+  readonly members: number
+}
+
+/** Subjects whose permissions change in the same way. */
+export interface SubjectChange {
+  readonly subjects: readonly string[]
+  readonly changes: readonly PermissionChange[]
+}
+
+/** Names that cannot differ in what they gain and lose. */
+interface Alike {
+  readonly names: [string, ...string[]]
+  readonly membersOnly: boolean
+}
+
+type Side = 'gains' | 'loses'
+
+/** A change while its members are being counted. */
+interface Draft {
+  readonly side: Side
+  held: Held
+  members: number
+}
+
+/** Columns in which two rules may differ and still be one rule that has changed. */
+const changing: ReadonlySet<string> = new Set(['eft', 'priority'])
+
+/**
+ * Says who gains and loses what from `a` to `b`. A change is told once, of the subject where it comes from: the one whose
+ * rule or role link is new or gone. Those that have it by their roles are counted as its members.
+ */
+export async function diffPermissions(a: Permissions, b: Permissions, pace: Pace): Promise<readonly SubjectChange[]> {
+  const alikes = await alikeNames(a, b, pace)
+  const drafts = new Map<string, Map<string, Draft>>()
+  for (const alike of alikes) {
+    if (pace.due) await pace.rest()
+    const [name] = alike.names
+    const [inA, inB] = [a.heldBy(name), b.heldBy(name)]
+    const counted = new Set<Draft>()
+    const note = (side: Side, held: Held, other: Permissions) => {
+      const { draft, source } = draftOf(drafts, side, held, other)
+      if (source === name) draft.held = held
+      else if (alike.membersOnly && !counted.has(draft)) draft.members += alike.names.length
+      counted.add(draft)
+    }
+    for (const [key, held] of inB) if (!inA.has(key)) note('gains', held, a)
+    for (const [key, held] of inA) if (!inB.has(key)) note('loses', held, b)
+  }
+  return grouped(drafts, alikes)
+}
+
+async function alikeNames(a: Permissions, b: Permissions, pace: Pace): Promise<readonly Alike[]> {
+  const alike = new Map<string, Alike>()
+  for (const name of await affected(a, b, pace)) {
+    if (pace.due) await pace.rest()
+    const membersOnly = a.isMember(name) && b.isMember(name)
+    const key = membersOnly ? `${a.rolesKey(name)} ${b.rolesKey(name)}` : `name ${name}`
+    const found = alike.get(key)
+    if (found === undefined) alike.set(key, { names: [name], membersOnly })
+    else found.names.push(name)
+  }
+  return [...alike.values()]
+}
+
+/** Names whose rules or links differ, and those that have them as roles. Sorted, so that both directions tell the same. */
+async function affected(a: Permissions, b: Permissions, pace: Pace): Promise<readonly string[]> {
+  const differ: string[] = []
+  for (const name of new Set([...a.names, ...b.names])) {
+    if (pace.due) await pace.rest()
+    if (a.ownKey(name) !== b.ownKey(name) || a.rolesKey(name) !== b.rolesKey(name)) differ.push(name)
+  }
+  return [...new Set([...a.reachedBy(differ), ...b.reachedBy(differ)])].sort()
+}
+
+function draftOf(drafts: Map<string, Map<string, Draft>>, side: Side, held: Held, other: Permissions) {
+  const source = sourceOf(held, other)
+  const bySource = drafts.get(source) ?? new Map<string, Draft>()
+  drafts.set(source, bySource)
+  // A rule that names the source itself holds for it in every domain.
+  const domain = held.path.at(-1) === source ? undefined : held.domain
+  const key = JSON.stringify([side, held.key, domain])
+  const draft = bySource.get(key) ?? { side, held: { ...held, domain }, members: 0 }
+  bySource.set(key, draft)
+  return { draft, source }
+}
+
+/**
+ * Where on its way a permission is new (or gone): the first name whose link to the next one `other` does not have; where it
+ * has them all, the subject of the rule. That name cannot have had the permission in `other`: its members would have had it.
+ */
+function sourceOf({ path, links }: Held, other: Permissions): string {
+  const at = path.findIndex((name, index) => {
+    const next = path[index + 1]
+    return next === undefined || !other.hasLink(name, next, links)
+  })
+  return path[at] as string
+}
+
+function grouped(drafts: ReadonlyMap<string, ReadonlyMap<string, Draft>>, alikes: readonly Alike[]): SubjectChange[] {
+  const groups = new Map<string, { subjects: string[]; changes: PermissionChange[] }>()
+  const namesOf = new Map(alikes.map(({ names }) => [names[0], names]))
+  for (const [source, byKey] of [...drafts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const changes = paired([...byKey.values()].map((draft) => changeOf(draft, source)))
+    const key = JSON.stringify(changes.map(({ rule: _, ...rest }) => rest))
+    const group = groups.get(key) ?? { subjects: [], changes }
+    group.subjects.push(...(namesOf.get(source) ?? [source]))
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+function changeOf({ side, held, members }: Draft, source: string): PermissionChange {
+  return {
+    change: side,
+    permission: held.permission,
+    was: null,
+    domain: held.domain ?? null,
+    through: held.path.slice(held.path.indexOf(source) + 1),
+    rule: held.row.rule,
+    members,
+  }
+}
+
+/** Makes of a loss and a gain that differ only in effect or priority one change. */
+function paired(all: readonly PermissionChange[]): PermissionChange[] {
+  const lost = new Map(all.filter(({ change }) => change === 'loses').map((one) => [pairKey(one), one]))
+  const used = new Set<PermissionChange>()
+  const pairs: PermissionChange[] = []
+  for (const gain of all) {
+    const loss = gain.change === 'gains' ? lost.get(pairKey(gain)) : undefined
+    if (loss === undefined || used.has(loss)) continue
+    used.add(loss).add(gain)
+    pairs.push({ ...gain, change: 'changes', was: loss.permission })
+  }
+  const alone = all.filter((one) => !used.has(one))
+  return [...pairs, ...alone].sort((a, b) => order.indexOf(a.change) - order.indexOf(b.change))
+}
+
+function pairKey({ permission, domain, through, members }: PermissionChange): string {
+  const rest = Object.entries(permission).filter(([column]) => !changing.has(column))
+  return JSON.stringify([rest, domain, through, members])
+}
+
+const order = ['gains', 'changes', 'loses']
