@@ -3,6 +3,8 @@ import { type RunningServer, startServer } from '../app.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
 import { policyCheckCommand } from './commands/policy-check.ts'
+import { policyKeygenCommand } from './commands/policy-keygen.ts'
+import { policySignCommand } from './commands/policy-sign.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
 import { verifyCommand } from './commands/verify.ts'
@@ -33,7 +35,13 @@ function program(version: string): Command {
     .addCommand(serveCommand((flags) => serve(flags, version)))
     .addCommand(queryCommand(io))
     .addCommand(verifyCommand(io))
-    .addCommand(new Command('policy').description('Work with policy folders.').addCommand(policyCheckCommand(io)))
+    .addCommand(
+      new Command('policy')
+        .description('Work with policy folders.')
+        .addCommand(policyCheckCommand(io))
+        .addCommand(policySignCommand(io))
+        .addCommand(policyKeygenCommand(io)),
+    )
   everywhere(countersign, version)
   return countersign
 }
