@@ -1,7 +1,9 @@
 import type { Condition, Operand } from '../parse/matcher.ts'
 
 /** A condition that is neither `&&` nor `||`. */
-export type Atom = Exclude<Condition, { kind: 'and' | 'or' }>
+export type Atom = Exclude<Condition, Logical>
+
+type Logical = Extract<Condition, { kind: 'and' | 'or' }>
 
 /** Conditions that all have to hold. */
 export type Branch = readonly Atom[]
@@ -18,13 +20,17 @@ export function branchesOf(condition: Condition): readonly Branch[] {
 }
 
 function alternatives(condition: Condition): readonly Branch[] {
-  if (condition.kind !== 'and' && condition.kind !== 'or') {
+  if (!isLogical(condition)) {
     return condition.kind === 'in' ? equalities(condition) : [[condition]]
   }
   const left = alternatives(withoutOuterNot(condition.left))
   const right = alternatives(withoutOuterNot(condition.right))
   if (condition.kind === 'and') return product(left, right)
   return left.length + right.length <= maxBranches ? [...left, ...right] : [[]]
+}
+
+function isLogical(condition: Condition): condition is Logical {
+  return condition.kind === 'and' || condition.kind === 'or'
 }
 
 function product(left: readonly Branch[], right: readonly Branch[]): readonly Branch[] {
@@ -46,7 +52,7 @@ function withoutOuterNot(condition: Condition): Condition {
   if (condition.kind !== 'not') return condition
   const { operand } = condition
   if (operand.kind === 'not') return withoutOuterNot(operand.operand)
-  if (operand.kind !== 'and' && operand.kind !== 'or') return condition
+  if (!isLogical(operand)) return condition
   const negated = (inner: Condition): Condition => ({ kind: 'not', operand: inner })
   return {
     kind: operand.kind === 'and' ? 'or' : 'and',
