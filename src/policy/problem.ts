@@ -67,6 +67,11 @@ export const policyWarnings = {
   ROLE_WITHOUT_RULES: 'A role is given, but neither it nor a role of its own has a rule.',
   ROLE_CYCLE: 'Roles have each other, so that they are one role.',
   PATTERN_FIXES_NOTHING: 'A pattern begins with a wildcard, so that it covers everything.',
+  PATTERN_STAR_INSIDE: 'A pattern of keyMatch has a star in its middle; everything after it is ignored.',
+  PATTERN_DOT: 'A pattern of keyMatch2 to keyMatch5 has a dot, which stands for any character.',
+  PATTERN_NAMES_ALL_EQUAL: 'A pattern of keyMatch4 has a name twice, so that all its names must be the same text.',
+  PATTERN_UNANCHORED: 'A regular expression is also found in the middle of a value.',
+  PATTERN_LARGE: 'A regular expression is large, so that each value takes long.',
   NOT_INDEXED: 'A condition of the matcher picks no rules, so that every request looks at many of them.',
   MANIFEST_UNVERIFIED: 'The folder holds a manifest that no listed key signed; the author is not shown.',
 } as const
@@ -84,7 +89,7 @@ export function problem(
   message: string,
   column: number | null = null,
 ): PolicyProblem {
-  return { file, line, column, code, message }
+  return { file, line, column, code, message: cut(message) }
 }
 
 /** A warning; it has the shape of a problem, and a code of the other list. */
@@ -95,7 +100,12 @@ export function warning(
   message: string,
   column: number | null = null,
 ): PolicyProblem {
-  return { file, line, column, code, message }
+  return { file, line, column, code, message: cut(message) }
+}
+
+/** What is allowed can be a long list. */
+function cut(message: string): string {
+  return message.length > 1_000 ? `${message.slice(0, 999)}…` : message
 }
 
 /** A value as a message shows it: quoted, and cut where it is long. */

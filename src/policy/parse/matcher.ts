@@ -1,10 +1,11 @@
 import type { PolicyToken } from '../../decision/rule-set.ts'
-import { messageOf } from '../../errors.ts'
-import { parseMatcherText, type SyntaxNode } from '../oracle/casbin.ts'
+import type { SyntaxNode } from '../oracle/casbin.ts'
 import { policyFunction, policyFunctions, type PolicyFunctionName } from '../patterns/functions.ts'
-import type { Definition } from './parse-model.ts'
 import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
 import { modelFile } from '../source/source.ts'
+import { listHint, readTree } from './matcher-tree.ts'
+import { operatorAt, placesOf, type Places } from './matcher-places.ts'
+import { placeIn, type Definition } from './parse-model.ts'
 
 /** A value in a matcher. */
 export type Operand =
@@ -56,39 +57,30 @@ export interface ParsedMatcher {
   readonly problems: readonly PolicyProblem[]
 }
 
-const maxMatcherLength = 16_384
-
-const listHint =
-  'Casbin reads a list only as (r.act in ["GET", "HEAD"]), with both parentheses and no space before the first one'
-
 interface Reader {
+  readonly text: string
   readonly scope: MatcherScope
-  readonly refuse: (code: PolicyProblemCode, message: string) => null
+  readonly places: Places
+  /** `at` is a node of the tree, or an index of the text. */
+  readonly refuse: (at: unknown, code: PolicyProblemCode, message: string) => null
 }
 
 /** Parses a matcher into a tree whose every name is known. Anything else is a problem: nothing is left to surprise later. */
 export function parseMatcher(definition: Definition, scope: MatcherScope): ParsedMatcher {
   const problems: PolicyProblem[] = []
-  const refuse = (code: PolicyProblemCode, message: string) => {
-    problems.push(problem(modelFile, definition.line, code, message))
+  const text = definition.value
+  const refuseAt = (index: number, code: PolicyProblemCode, message: string) => {
+    const { line, column } = placeIn(definition, Math.max(0, Math.min(index, text.length)))
+    problems.push(problem(modelFile, line, code, message, column))
     return null
   }
-  const condition = readMatcher(definition.value, { scope, refuse })
+  const tree = readTree(text, refuseAt)
+  if (tree === null) return { problems }
+  const places = placesOf(text, tree)
+  const refuse = (at: unknown, code: PolicyProblemCode, message: string) =>
+    refuseAt(typeof at === 'number' ? at : (places.get(at)?.start ?? 0), code, message)
+  const condition = readCondition(tree, { text, scope, places, refuse })
   return condition === null || problems.length > 0 ? { problems } : { condition, problems }
-}
-
-function readMatcher(text: string, reader: Reader): Condition | null {
-  if (text.length > maxMatcherLength) {
-    return reader.refuse('POLICY_TOO_LARGE', `the matcher is longer than ${String(maxMatcherLength)} characters`)
-  }
-  // Casbin looks for it in the text, quoted or not.
-  if (/\beval\s*\(/.test(text)) return reader.refuse('MATCHER_EVAL', 'eval() is not supported: rules are data')
-  try {
-    return readCondition(parseMatcherText(text), reader)
-  } catch (fault) {
-    const hint = / in\b/.test(text) ? `; ${listHint}` : ''
-    return reader.refuse('MATCHER_SYNTAX', `the matcher cannot be parsed: ${messageOf(fault)}${hint}`)
-  }
 }
 
 function readCondition(value: unknown, reader: Reader): Condition | null {
@@ -102,15 +94,16 @@ function readCondition(value: unknown, reader: Reader): Condition | null {
     case 'BinaryExpression':
       return readBinary(node, reader)
     default:
-      return conditionOf(readOperand(node, reader), reader)
+      return conditionOf(node, readOperand(node, reader), reader)
   }
 }
 
 function nodeOf(value: unknown, reader: Reader): SyntaxNode | null {
-  if (typeof value !== 'object' || value === null) return reader.refuse('MATCHER_SYNTAX', 'an expression is missing')
+  if (typeof value !== 'object' || value === null) return reader.refuse(0, 'MATCHER_SYNTAX', 'an expression is missing')
   const node = value as SyntaxNode
   if (node.type !== 'Compound') return node
-  return reader.refuse('MATCHER_SYNTAX', 'an operator is missing between two expressions')
+  const [, second] = node['body'] as unknown[]
+  return reader.refuse(second, 'MATCHER_SYNTAX', 'an operator is missing between two expressions')
 }
 
 function readLogical(node: SyntaxNode, reader: Reader): Condition | null {
@@ -121,7 +114,7 @@ function readLogical(node: SyntaxNode, reader: Reader): Condition | null {
 }
 
 function readNot(node: SyntaxNode, reader: Reader): Condition | null {
-  if (node['operator'] !== '!') return unsupported(`the operator ${shown(String(node['operator']))}`, reader)
+  if (node['operator'] !== '!') return unsupportedOperator(node, '', reader)
   const operand = readCondition(node['argument'], reader)
   return operand && { kind: 'not', operand }
 }
@@ -130,10 +123,7 @@ function readBinary(node: SyntaxNode, reader: Reader): Condition | null {
   if (node['operator'] === 'in') return readIn(node, reader)
   const operator = comparisons.find((known) => known === node['operator'])
   if (operator === undefined) {
-    return unsupported(
-      `the operator ${shown(String(node['operator']))}; there are ${comparisons.join(' ')} in && || !`,
-      reader,
-    )
+    return unsupportedOperator(node, `; there are ${comparisons.join(' ')} in && || !`, reader)
   }
   const left = readOperand(node['left'], reader)
   const right = readOperand(node['right'], reader)
@@ -144,22 +134,22 @@ function readIn(node: SyntaxNode, reader: Reader): Condition | null {
   const right = node['right'] as SyntaxNode | undefined
   if (right?.type !== 'ArrayExpression') {
     // In Casbin's grammar "in" binds looser than "&&".
-    return unsupported(`"in" without a list at its right; ${listHint}`, reader)
+    return unsupported(operatorOr(node, reader), `"in" without a list at its right; ${listHint}`, reader)
   }
   const left = readOperand(node['left'], reader)
   const items = (right['elements'] as unknown[]).map((element) => readOperand(element, reader))
   const present = items.filter((item) => item?.kind === 'literal' || item?.kind === 'column')
   if (left === null || items.includes(null)) return null
   if (present.length < items.length)
-    return unsupported('a list that holds anything but literals and columns of p', reader)
+    return unsupported(right, 'a list that holds anything but literals and columns of p', reader)
   return { kind: 'in', left, items: present }
 }
 
-function conditionOf(operand: Operand | null, reader: Reader): Condition | null {
+function conditionOf(node: SyntaxNode, operand: Operand | null, reader: Reader): Condition | null {
   if (operand === null) return null
   const truth = operand.kind === 'role' || (operand.kind === 'call' && policyFunction(operand.name)?.gives === 'truth')
   if (truth) return operand
-  return unsupported(`${describe(operand)} as a condition; compare it with something`, reader)
+  return unsupported(node, `${describe(operand)} as a condition; compare it with something`, reader)
 }
 
 function readOperand(value: unknown, reader: Reader): Operand | null {
@@ -167,30 +157,33 @@ function readOperand(value: unknown, reader: Reader): Operand | null {
   if (node === null) return null
   switch (node.type) {
     case 'Identifier':
-      return readName(String(node['name']), reader)
+      return readName(node, reader)
     case 'Literal':
-      return readLiteral(node['value'], reader)
+      return readLiteral(node, reader)
     case 'CallExpression':
       return readCall(node, reader)
     case 'ArrayExpression':
-      return unsupported(`a list in place of a value; ${listHint}`, reader)
+      return unsupported(node, `a list in place of a value; ${listHint}`, reader)
     case 'MemberExpression':
       return reader.refuse(
+        node,
         'MATCHER_ATTRIBUTE',
         `${memberText(node)}: tokens and columns are texts and have no attributes`,
       )
     default:
-      return unsupported(`a ${node.type} in place of a value`, reader)
+      return unsupported(node, `a ${node.type} in place of a value`, reader)
   }
 }
 
-function readLiteral(value: unknown, reader: Reader): Operand | null {
+function readLiteral(node: SyntaxNode, reader: Reader): Operand | null {
+  const value = node['value']
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return { kind: 'literal', value }
-  return unsupported('null', reader)
+  return unsupported(node, 'null', reader)
 }
 
-function readName(name: string, reader: Reader): Operand | null {
+function readName(node: SyntaxNode, reader: Reader): Operand | null {
+  const name = String(node['name'])
   const { tokens, columns } = reader.scope
   const short = name.slice(2)
   const token = tokens.find((known) => name === `r_${known}`)
@@ -199,44 +192,60 @@ function readName(name: string, reader: Reader): Operand | null {
   if (column !== undefined) return { kind: 'column', column }
   const allowed = [...tokens.map((known) => `r.${known}`), ...columns.map((known) => `p.${known}`)].join(', ')
   const found = /^[rp]_/.test(name) ? `${name.slice(0, 1)}.${short}` : name
-  return reader.refuse('MATCHER_NAME_UNKNOWN', `unknown name ${shown(found)}; defined are ${allowed}`)
+  return reader.refuse(node, 'MATCHER_NAME_UNKNOWN', `unknown name ${shown(found)}; defined are ${allowed}`)
 }
 
 function readCall(node: SyntaxNode, reader: Reader): Operand | null {
   const callee = node['callee'] as SyntaxNode
-  if (callee.type !== 'Identifier') return reader.refuse('MATCHER_ATTRIBUTE', `${memberText(callee)}() is no function`)
+  if (callee.type !== 'Identifier')
+    return reader.refuse(callee, 'MATCHER_ATTRIBUTE', `${memberText(callee)}() is no function`)
   const name = String(callee['name'])
   const values = (node['arguments'] as unknown[]).map((argument) => readOperand(argument, reader))
   const given = values.filter((value) => value !== null)
   const arity = reader.scope.roles.get(name) ?? policyFunction(name)?.arity
   if (arity === undefined) {
     const allowed = [...reader.scope.roles.keys(), ...Object.keys(policyFunctions)].join(', ')
-    return reader.refuse('FUNCTION_UNKNOWN', `unknown function ${shown(name)}; there are ${allowed}`)
+    return reader.refuse(node, 'FUNCTION_UNKNOWN', `unknown function ${shown(name)}; there are ${allowed}`)
   }
   if (values.length !== arity) {
-    return reader.refuse('FUNCTION_ARGUMENTS', `${name} takes ${String(arity)} arguments, not ${String(values.length)}`)
+    return reader.refuse(
+      node,
+      'FUNCTION_ARGUMENTS',
+      `${name} takes ${String(arity)} arguments, not ${String(values.length)}`,
+    )
   }
   if (given.length < values.length) return null
   if (reader.scope.roles.has(name)) return { kind: 'role', name, arguments: given }
-  return checkedCall({ kind: 'call', name: name as PolicyFunctionName, arguments: given }, reader)
+  return checkedCall(node, { kind: 'call', name: name as PolicyFunctionName, arguments: given }, reader)
 }
 
-function checkedCall(call: FunctionCall, reader: Reader): FunctionCall | null {
+function checkedCall(node: SyntaxNode, call: FunctionCall, reader: Reader): FunctionCall | null {
   const pattern = call.arguments[1]
+  const [, at] = node['arguments'] as unknown[]
   if (pattern?.kind === 'column') return call
   if (pattern?.kind !== 'literal' || typeof pattern.value !== 'string') {
     return reader.refuse(
+      at,
       'FUNCTION_ARGUMENTS',
       `the second argument of ${call.name} is its pattern: a column of p or a text`,
     )
   }
   const wrong = policyFunction(call.name)?.patternProblem(pattern.value)
   if (wrong === undefined) return call
-  return reader.refuse('PATTERN_INVALID', `${shown(pattern.value)} is no pattern for ${call.name}: ${wrong}`)
+  return reader.refuse(at, 'PATTERN_INVALID', `${shown(pattern.value)} is no pattern for ${call.name}: ${wrong}`)
 }
 
-function unsupported(what: string, reader: Reader): null {
-  return reader.refuse('MATCHER_UNSUPPORTED', `not supported: ${what}`)
+function unsupported(at: unknown, what: string, reader: Reader): null {
+  return reader.refuse(at, 'MATCHER_UNSUPPORTED', `not supported: ${what}`)
+}
+
+function unsupportedOperator(node: SyntaxNode, instead: string, reader: Reader): null {
+  return unsupported(operatorOr(node, reader), `the operator ${shown(String(node['operator']))}${instead}`, reader)
+}
+
+/** Where the operator of a node stands, or else the node. */
+function operatorOr(node: SyntaxNode, { text, places }: Reader): unknown {
+  return operatorAt(text, node, places) ?? node
 }
 
 function describe(operand: Operand): string {

@@ -1,9 +1,9 @@
-import { parse } from 'csv-parse/sync'
 import type { Rule } from '../../decision/decision.ts'
-import { messageOf } from '../../errors.ts'
 import type { Pace } from '../pace.ts'
-import { problem, shown, type PolicyProblem } from '../problem.ts'
+import { maxProblems, problem, shown, type PolicyProblem } from '../problem.ts'
 import type { SourceFile } from '../source/source.ts'
+import { splitLine } from './csv-line.ts'
+import { columnAt } from './place.ts'
 
 /** One line of a CSV file, with its place. */
 export interface PolicyRow {
@@ -11,6 +11,8 @@ export interface PolicyRow {
   readonly type: string
   readonly values: readonly string[]
   readonly rule: Rule
+  /** Characters before the rule's text on its line; left out where it begins the line. */
+  readonly indent?: number
 }
 
 export interface ParsedRules {
@@ -19,76 +21,87 @@ export interface ParsedRules {
 }
 
 /** Longest line of a CSV file, in characters. */
-const maxLineLength = 65_536
+export const maxLineLength = 65_536
+
+/** Rules and role links of a policy; reading ends with the first one beyond. */
+export const maxRows = 500_000
+
+/** A line of this length takes long enough that the clock is looked at after it. */
+const longLine = 2_048
 
 /**
- * Reads a CSV file in Casbin's dialect: one rule a line (`\n` or `\r\n`), values trimmed, double quotes around values that
- * hold commas, lines that begin with `#` are comments, commas inside parentheses do not separate. Stricter than Casbin in
- * one thing: a stray quote is a problem and not text.
+ * Reads a CSV file in Casbin's dialect (`splitLine`), one rule a line (`\n` or `\r\n`); lines that begin with `#` are
+ * comments. Values that stand more than once are one string in memory. Ends with the first hundreds of problems
+ * (`maxProblems`), since nothing good can follow.
  */
 export async function parseRules(file: SourceFile, pace: Pace): Promise<ParsedRules> {
-  const rows: PolicyRow[] = []
-  const problems: PolicyProblem[] = []
-  for (const [index, raw] of file.text.split('\n').entries()) {
-    if (pace.due) await pace.rest()
-    const text = raw.trim()
-    if (text === '' || text.startsWith('#')) continue
-    const outcome = text.length > maxLineLength ? tooLong(text) : parseLine(text)
-    const line = index + 1
-    if (!outcome.ok) problems.push(problem(file.name, line, outcome.code, outcome.message))
-    else
-      rows.push({
-        type: outcome.values[0] ?? '',
-        values: outcome.values.slice(1),
-        rule: { file: file.name, line, text },
-      })
+  const reading = { file: file.name, rows: [], problems: [], seen: new Map<string, string>() }
+  let line = 1
+  for (let start = 0; start <= file.text.length; line += 1) {
+    const next = file.text.indexOf('\n', start)
+    const end = next === -1 ? file.text.length : next
+    if (pace.due || end - start > longLine) await pace.rest()
+    readLine(reading, file.text.slice(start, end), line)
+    if (isFull(reading)) break
+    start = end + 1
   }
-  return { rows, problems }
+  return reading
 }
 
-type LineOutcome =
-  | { readonly ok: true; readonly values: readonly string[] }
-  | { readonly ok: false; readonly code: 'CSV_SYNTAX' | 'POLICY_TOO_LARGE'; readonly message: string }
-
-function tooLong(text: string): LineOutcome {
-  const message = `the line has ${String(text.length)} characters; at most ${String(maxLineLength)} are allowed`
-  return { ok: false, code: 'POLICY_TOO_LARGE', message }
+interface Reading {
+  readonly file: string
+  readonly rows: PolicyRow[]
+  readonly problems: PolicyProblem[]
+  /** Every value so far, by itself. */
+  readonly seen: Map<string, string>
 }
 
-function parseLine(text: string): LineOutcome {
+function isFull({ rows, problems }: Reading): boolean {
+  return rows.length > maxRows || problems.length >= maxProblems
+}
+
+function readLine({ file, rows, problems, seen }: Reading, raw: string, line: number): void {
+  const text = raw.trim()
+  if (text === '' || text.startsWith('#')) return
+  const indent = raw.indexOf(text)
+  const refuse = (index: number, code: 'CSV_SYNTAX' | 'POLICY_TOO_LARGE', message: string) => {
+    problems.push(problem(file, line, code, message, columnAt(raw, indent + index)))
+  }
+  if (text.length > maxLineLength) {
+    const message = `the line has ${String(text.length)} characters; at most ${String(maxLineLength)} are allowed`
+    refuse(maxLineLength, 'POLICY_TOO_LARGE', message)
+    return
+  }
   const control = /[^\P{Cc}\t]/u.exec(text)
-  if (control !== null) return syntax(`the line holds the control character ${JSON.stringify(control[0])}`)
-  try {
-    // Without a quote, splitting is what the CSV parser would do, a hundred times faster.
-    const fields = text.includes('"') ? quotedFields(text) : text.split(',').map((field) => field.trim())
-    const values = joinParentheses(fields)
-    return values === undefined ? syntax(`parentheses do not match in ${shown(text)}`) : { ok: true, values }
-  } catch (fault) {
-    return syntax(messageOf(fault))
+  if (control !== null) {
+    refuse(control.index, 'CSV_SYNTAX', `the line holds the control character ${shown(control[0])}`)
+    return
   }
+  const values = valuesOf(text, refuse)
+  if (values === undefined) return
+  const [type = '', ...rest] = values.map((value) => interned(seen, value))
+  rows.push({ type, values: rest, rule: { file, line, text }, ...(indent > 0 && { indent }) })
 }
 
-function syntax(message: string): LineOutcome {
-  return { ok: false, code: 'CSV_SYNTAX', message }
+function valuesOf(text: string, refuse: (index: number, code: 'CSV_SYNTAX', message: string) => void) {
+  // Without quotes and parentheses, splitting gives the same, and is many times faster.
+  if (!/["()]/.test(text)) return text.split(',').map((value) => value.trim())
+  const outcome = splitLine(text)
+  if (outcome.ok) return outcome.fields.map(({ value }) => value)
+  refuse(outcome.index, 'CSV_SYNTAX', `${outcome.message}: ${shown(text)}`)
+  return undefined
 }
 
-function quotedFields(text: string): string[] {
-  const records: string[][] = parse(text, { delimiter: ',', trim: true, relax_column_count: true })
-  return (records[0] ?? []).map((field) => field.trim())
+function interned(seen: Map<string, string>, value: string): string {
+  const known = seen.get(value)
+  if (known !== undefined) return known
+  seen.set(value, value)
+  return value
 }
 
-/** Casbin joins the fields of which the first opens a parenthesis that a later one closes. */
-function joinParentheses(fields: readonly string[]): string[] | undefined {
-  if (!fields.some((field) => /[()]/.test(field))) return [...fields]
-  const values: string[] = []
-  let open = 0
-  let value: string | undefined
-  for (const field of fields) {
-    open += (field.match(/\(/g) ?? []).length - (field.match(/\)/g) ?? []).length
-    value = value === undefined || value === '' ? field : `${value},${field}`
-    if (open !== 0) continue
-    values.push(value)
-    value = undefined
-  }
-  return open === 0 ? values : undefined
+/** The column at which the value of a row stands; that of its type where `index` is -1, null where there is no such value. */
+export function columnOfValue({ rule, indent = 0 }: PolicyRow, index: number): number | null {
+  const outcome = splitLine(rule.text)
+  const field = outcome.ok ? outcome.fields[index + 1] : undefined
+  return field === undefined ? null : columnAt(rule.text, field.index) + indent
 }

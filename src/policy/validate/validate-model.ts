@@ -1,9 +1,9 @@
 import { policyTokens, type PolicyToken } from '../../decision/rule-set.ts'
 import { parseMatcher, type Condition, type MatcherScope } from '../parse/matcher.ts'
 import { readsOf, type MatcherReads } from '../parse/matcher-reads.ts'
-import { sections, type Definition, type ParsedModel, type SectionKey } from '../parse/parse-model.ts'
+import { placeIn, sections, type Definition, type ParsedModel, type SectionKey } from '../parse/parse-model.ts'
 import { effects, type PolicyEffect, type PolicyModel } from '../policy-model.ts'
-import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
+import { maxProblems, problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
 import { modelFile } from '../source/source.ts'
 
 export interface ModelOutcome {
@@ -56,32 +56,37 @@ class ModelChecks {
     this.#problems = problems
   }
 
-  #refuse(definition: Definition, code: PolicyProblemCode, message: string): void {
-    this.#problems.push(problem(modelFile, definition.line, code, message))
+  /** `index` is that of the definition's value. */
+  #refuse(definition: Definition, index: number, code: PolicyProblemCode, message: string): void {
+    if (this.#problems.length >= maxProblems) return
+    const { line, column } = placeIn(definition, index)
+    this.#problems.push(problem(modelFile, line, code, message, column))
   }
 
   tokens(definition: Definition): readonly PolicyToken[] {
     const names = this.columns(definition)
     const isToken = (name: string): name is PolicyToken => Object.hasOwn(policyTokens, name)
-    for (const name of names) {
+    for (const { value: name, index } of listed(definition)) {
       if (isToken(name)) continue
       const allowed = Object.keys(policyTokens).join(', ')
-      this.#refuse(definition, 'TOKEN_UNKNOWN', `unknown token ${shown(name)}; allowed: ${allowed}`)
+      this.#refuse(definition, index, 'TOKEN_UNKNOWN', `unknown token ${shown(name)}; allowed: ${allowed}`)
     }
     return names.filter(isToken)
   }
 
   columns(definition: Definition): readonly string[] {
-    const names = definition.value.split(',').map((name) => name.trim())
-    for (const [index, name] of names.entries()) {
+    const names = new Set<string>()
+    const all = listed(definition)
+    for (const { value: name, index } of all) {
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
         const message = `${shown(name)} is no name; letters, digits and "_" are allowed, separated by commas`
-        this.#refuse(definition, 'COLUMN_INVALID', message)
-      } else if (names.indexOf(name) < index) {
-        this.#refuse(definition, 'COLUMN_INVALID', `the name ${shown(name)} stands twice`)
+        this.#refuse(definition, index, 'COLUMN_INVALID', message)
+      } else if (names.has(name)) {
+        this.#refuse(definition, index, 'COLUMN_INVALID', `the name ${shown(name)} stands twice`)
       }
+      names.add(name)
     }
-    return names
+    return all.map(({ value }) => value)
   }
 
   roles(definitions: readonly Definition[]): ReadonlyMap<string, number> {
@@ -90,7 +95,7 @@ class ModelChecks {
       const parts = definition.value.split(',').map((part) => part.trim())
       if (parts.some((part) => part !== '_') || parts.length < 2 || parts.length > 3) {
         const message = `found ${shown(definition.value)}; a role definition is "_, _", or "_, _, _" with a domain`
-        this.#refuse(definition, 'ROLE_DEFINITION_INVALID', message)
+        this.#refuse(definition, 0, 'ROLE_DEFINITION_INVALID', message)
       }
       roles.set(definition.key, parts.length)
     }
@@ -103,9 +108,14 @@ class ModelChecks {
     const allowed = Object.keys(effects).join('   ')
     if (value.replace(/\s/g, '') === '!some(where(p.eft==deny))') {
       const message = `${shown(value)} allows whatever no rule denies; allowed: ${allowed}`
-      this.#refuse(definition, 'EFFECT_ALLOWS_BY_DEFAULT', message)
+      this.#refuse(definition, 0, 'EFFECT_ALLOWS_BY_DEFAULT', message)
     } else {
-      this.#refuse(definition, 'EFFECT_UNKNOWN', `unknown effect ${shown(value)}; allowed, to the letter: ${allowed}`)
+      this.#refuse(
+        definition,
+        0,
+        'EFFECT_UNKNOWN',
+        `unknown effect ${shown(value)}; allowed, to the letter: ${allowed}`,
+      )
     }
     return undefined
   }
@@ -118,6 +128,7 @@ class ModelChecks {
     if (reads.tokens.size === 0) {
       this.#refuse(
         definition,
+        0,
         'MATCHER_WITHOUT_REQUEST',
         'the matcher reads no token of the request: it would answer all alike',
       )
@@ -125,6 +136,7 @@ class ModelChecks {
     if (![...reads.columns.keys()].some((column) => column !== 'eft')) {
       this.#refuse(
         definition,
+        0,
         'MATCHER_WITHOUT_RULE',
         'the matcher reads no column of p: no rule could be the reason of an allow',
       )
@@ -141,6 +153,16 @@ class ModelChecks {
     if (fits) return
     const message =
       'subjectPriority needs a role definition g, and p = sub, obj, … (with a domain: p = sub, obj, dom, … and g = _, _, _)'
-    this.#refuse(definition, 'SUBJECT_PRIORITY_INVALID', message)
+    this.#refuse(definition, 0, 'SUBJECT_PRIORITY_INVALID', message)
   }
+}
+
+/** The names of a definition that separates them by commas, with their places in its value. */
+function listed({ value }: Definition): { value: string; index: number }[] {
+  let from = 0
+  return value.split(',').map((part) => {
+    const index = from + part.length - part.trimStart().length
+    from += part.length + 1
+    return { value: part.trim(), index }
+  })
 }

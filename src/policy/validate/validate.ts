@@ -1,8 +1,8 @@
 import { parseModel } from '../parse/parse-model.ts'
-import { parseRules, type ParsedRules, type PolicyRow } from '../parse/parse-rules.ts'
+import { maxRows, parseRules, type ParsedRules, type PolicyRow } from '../parse/parse-rules.ts'
 import type { Pace } from '../pace.ts'
 import type { PolicyModel } from '../policy-model.ts'
-import type { PolicyProblem } from '../problem.ts'
+import { maxProblems, problem, type PolicyProblem } from '../problem.ts'
 import { modelFile, type Snapshot } from '../source/source.ts'
 import { validateModel } from './validate-model.ts'
 import { validateRules } from './validate-rules.ts'
@@ -19,26 +19,40 @@ export type CheckOutcome =
   | { readonly ok: true; readonly policy: CheckedPolicy }
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
 
-/** Parses and checks all files of a snapshot. Never throws for what stands in them. */
+/** Parses and checks all files of a snapshot. Never throws for what stands in them; names a thousand problems at most. */
 export async function checkPolicy(snapshot: Snapshot, pace: Pace): Promise<CheckOutcome> {
-  const parsed: ParsedRules[] = []
-  for (const csv of snapshot.files.filter(({ name }) => name.endsWith('.csv'))) parsed.push(await parseRules(csv, pace))
-  const rows = parsed.flatMap((file) => file.rows)
+  const { rows, problems: ofFiles } = await parseFiles(snapshot, pace)
   const file = snapshot.files.find(({ name }) => name === modelFile)
-  const { model, problems } = validateModel(
+  const { model, problems: ofModel } = validateModel(
     file?.text ?? '',
     parseModel(file ?? { name: modelFile, text: '', sha256: '' }),
   )
   const ofRules = model === undefined ? [] : await validateRules(model, rows, pace)
-  const all = [...problems, ...parsed.flatMap((csv) => csv.problems), ...ofRules]
-  if (model === undefined || all.length > 0) return { ok: false, problems: all.sort(byPlace) }
+  const problems = [...ofModel, ...ofFiles, ...ofRules].sort(byPlace).slice(0, maxProblems)
+  if (model === undefined || problems.length > 0) return { ok: false, problems }
   return { ok: true, policy: { policyVersion: snapshot.policyVersion, model, rows } }
+}
+
+async function parseFiles({ files }: Snapshot, pace: Pace): Promise<ParsedRules> {
+  const rows: PolicyRow[] = []
+  const problems: PolicyProblem[] = []
+  for (const file of files.filter(({ name }) => name.endsWith('.csv'))) {
+    const parsed = await parseRules(file, pace)
+    for (const row of parsed.rows) rows.push(row)
+    problems.push(...parsed.problems)
+    if (problems.length >= maxProblems) break
+    if (rows.length <= maxRows) continue
+    const message = `with this file there are more than ${String(maxRows)} rules and role links, which are all that are allowed`
+    problems.push(problem(file.name, null, 'POLICY_TOO_LARGE', message))
+    break
+  }
+  return { rows, problems }
 }
 
 /** The model first, since its problems cause others; then as the files are read. */
 function byPlace(a: PolicyProblem, b: PolicyProblem): number {
   if (a.file !== b.file) return rank(a.file) - rank(b.file) || (a.file < b.file ? -1 : 1)
-  return (a.line ?? 0) - (b.line ?? 0)
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
 }
 
 function rank(file: string): number {
