@@ -72,6 +72,11 @@ export const policyWarnings = {
   PATTERN_NAMES_ALL_EQUAL: 'A pattern of keyMatch4 has a name twice, so that all its names must be the same text.',
   PATTERN_UNANCHORED: 'A regular expression is also found in the middle of a value.',
   PATTERN_LARGE: 'A regular expression is large, so that each value takes long.',
+  PATTERN_STAR_INSIDE: 'A pattern of keyMatch has a star in its middle; everything after it is ignored.',
+  PATTERN_DOT: 'A pattern of keyMatch2 to keyMatch5 has a dot, which stands for any character.',
+  PATTERN_NAMES_ALL_EQUAL: 'A pattern of keyMatch4 has a name twice, so that all its names must be the same text.',
+  PATTERN_UNANCHORED: 'A regular expression is also found in the middle of a value.',
+  PATTERN_LARGE: 'A regular expression is large, so that each value takes long.',
   NOT_INDEXED: 'A condition of the matcher picks no rules, so that every request looks at many of them.',
   MANIFEST_UNVERIFIED: 'The folder holds a manifest that no listed key signed; the author is not shown.',
 } as const

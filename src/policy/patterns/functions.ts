@@ -1,24 +1,56 @@
 import { isIP } from 'node:net'
 import type { Parsed } from '../../identity/parsed.ts'
-import { messageOf } from '../../errors.ts'
-import { casbinFunctions, type MatcherFunction } from '../oracle/casbin.ts'
-import { parsePathPattern, pathMatch } from './path-match.ts'
-import { parseSpiffePattern, spiffeMatch } from './spiffe-match.ts'
+import { compileGlobMatch, globPrefix, globProblem } from './glob-match.ts'
+import { compileIpMatch, ipProblem } from './ip-match.ts'
+import {
+  compileKeyGet,
+  compileKeyGet2,
+  compileKeyMatch,
+  keyMatch2Patterns,
+  keyMatch3Patterns,
+  keyMatch4Patterns,
+  keyMatch5Patterns,
+  keyMatchPrefix,
+} from './key-match.ts'
+import { compilePathMatch, parsePathPattern, pathPrefix } from './path-match.ts'
+import { compileRegexMatch, regexMatchPrefix, regexProblem } from './regex-match.ts'
+import {
+  allNamesWarning,
+  dotWarning,
+  firstOf,
+  regexWarning,
+  starWarning,
+  type PatternWarning,
+} from './pattern-warnings.ts'
+import type { Segment } from './segments.ts'
+import { compileSpiffeMatch, parseSpiffePattern, spiffePrefix } from './spiffe-match.ts'
+
+/** Answers for a value, and for a function with three arguments the third one. */
+export type CompiledPattern = (value: string, third?: string) => boolean | string
 
 export interface PolicyFunction {
   /** Number of arguments. The second one is the pattern; it must come from the policy. */
   readonly arity: 2 | 3
   readonly gives: 'truth' | 'text'
   readonly meaning: string
-  /** What is wrong with a pattern, if anything: what would throw, or never end, when a request is decided. */
+  /** What is wrong with a pattern, if anything: what means nothing, or cannot be matched as Casbin would. */
   readonly patternProblem: (pattern: string) => string | undefined
   /** Whether a value of a column that the matcher reads in other ways too is meant as a pattern. Left out: it always is. */
   readonly meantAsPattern?: (value: string) => boolean
-  readonly call: (...values: string[]) => unknown
+  /**
+   * Makes the function of one pattern. It takes time linear in the value's length, whatever the value is, and never
+   * throws; a text is '' where there is nothing to give. The pattern MUST have no problem, or not be meant as a pattern:
+   * then nothing matches it. A value MUST be present: an absent one matches nothing, and is not asked about.
+   */
+  readonly compile: (pattern: string) => CompiledPattern
+  /**
+   * What every value that matches begins with, between its slashes (`value.split('/')`): a necessary condition. It ends
+   * with `rest` unless the number of segments is known too.
+   */
+  readonly prefix: (pattern: string) => readonly Segment[]
+  /** What its author may not have meant by a pattern that has no problem. */
+  readonly warning?: (pattern: string) => PatternWarning | undefined
 }
-
-/** Longest value that is put to a function which works by regular expressions: their cost can grow with its cube. */
-export const maxRegexInput = 1024
 
 /** Every function that a matcher may call. */
 export const policyFunctions = {
@@ -28,7 +60,8 @@ export const policyFunctions = {
     meaning: 'path against a pattern, segment by segment: `{name}` and `*` are one segment, a final `**` is the rest',
     patternProblem: (pattern) => problemOf(parsePathPattern(pattern)),
     meantAsPattern: (value) => value.startsWith('/'),
-    call: (path, pattern) => pathMatch(path, pattern),
+    compile: compilePathMatch,
+    prefix: pathPrefix,
   },
   spiffeMatch: {
     arity: 2,
@@ -36,79 +69,97 @@ export const policyFunctions = {
     meaning: 'SPIFFE ID against a pattern with the same wildcards; the trust domain is exact or `*`',
     patternProblem: (pattern) => problemOf(parseSpiffePattern(pattern)),
     meantAsPattern: (value) => value.startsWith('spiffe://'),
-    call: (id, pattern) => spiffeMatch(id, pattern),
+    compile: compileSpiffeMatch,
+    prefix: spiffePrefix,
   },
   keyMatch: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: text up to the first `*`; everything after it is ignored',
     patternProblem: () => undefined,
-    call: casbinFunctions.keyMatch,
+    compile: compileKeyMatch,
+    prefix: keyMatchPrefix,
+    warning: starWarning,
   },
   keyMatch2: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: `:name` and `/*`; the rest is a regular expression',
-    patternProblem: (pattern) => colonProblem(pattern) ?? throwsOn(casbinFunctions.keyMatch2, pattern),
-    call: bounded('keyMatch2', casbinFunctions.keyMatch2),
+    patternProblem: keyMatch2Patterns.problem,
+    compile: keyMatch2Patterns.compile,
+    prefix: keyMatch2Patterns.prefix,
+    warning: dotWarning,
   },
   keyMatch3: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: `{name}` and `/*`; the rest is a regular expression',
-    patternProblem: (pattern) => braceProblem(pattern) ?? throwsOn(casbinFunctions.keyMatch3, pattern),
-    call: bounded('keyMatch3', casbinFunctions.keyMatch3),
+    patternProblem: keyMatch3Patterns.problem,
+    compile: keyMatch3Patterns.compile,
+    prefix: keyMatch3Patterns.prefix,
+    warning: dotWarning,
   },
   keyMatch4: {
     arity: 2,
     gives: 'truth',
-    meaning: 'Casbin’s: as keyMatch3, and a name that stands twice must be the same text',
-    patternProblem: (pattern) =>
-      braceProblem(pattern) ?? countProblem(pattern) ?? throwsOn(casbinFunctions.keyMatch4, pattern),
-    call: bounded('keyMatch4', casbinFunctions.keyMatch4),
+    meaning: 'Casbin’s: as keyMatch3; where a name stands twice, all names must be the same text',
+    patternProblem: keyMatch4Patterns.problem,
+    compile: keyMatch4Patterns.compile,
+    prefix: keyMatch4Patterns.prefix,
+    warning: firstOf(allNamesWarning, dotWarning),
   },
   keyMatch5: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: as keyMatch3, on the text before a `?`',
-    patternProblem: (pattern) => braceProblem(pattern) ?? throwsOn(casbinFunctions.keyMatch5, pattern),
-    call: bounded('keyMatch5', casbinFunctions.keyMatch5),
+    patternProblem: keyMatch5Patterns.problem,
+    compile: keyMatch5Patterns.compile,
+    prefix: keyMatch5Patterns.prefix,
+    warning: dotWarning,
   },
   keyGet: {
     arity: 2,
     gives: 'text',
     meaning: 'Casbin’s: the text that `*` stands for; absent where the pattern does not match',
     patternProblem: () => undefined,
-    call: casbinFunctions.keyGet,
+    compile: compileKeyGet,
+    prefix: keyMatchPrefix,
+    warning: starWarning,
   },
   keyGet2: {
     arity: 3,
     gives: 'text',
     meaning: 'Casbin’s: the text that `:name` stands for, the name being the third argument',
-    patternProblem: (pattern) => colonProblem(pattern) ?? throwsOn(casbinFunctions.keyMatch2, pattern),
-    call: bounded('keyGet2', casbinFunctions.keyGet2),
+    patternProblem: keyMatch2Patterns.problem,
+    compile: compileKeyGet2,
+    prefix: keyMatch2Patterns.prefix,
+    warning: dotWarning,
   },
   regexMatch: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: a JavaScript regular expression, not anchored: write `^…$`',
-    patternProblem: (pattern) => throwsOn((_value, text) => new RegExp(text), pattern),
-    call: bounded('regexMatch', casbinFunctions.regexMatch),
+    patternProblem: regexProblem,
+    compile: compileRegexMatch,
+    prefix: regexMatchPrefix,
+    warning: regexWarning,
   },
   ipMatch: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: IP address against an address or CIDR; false for what is no address',
-    patternProblem: (pattern) => (addressFamily(pattern) === 0 ? 'it is neither an IP address nor a CIDR' : undefined),
+    patternProblem: ipProblem,
     meantAsPattern: (value) => isIP(value.split('/')[0] ?? '') !== 0,
-    call: ipMatch,
+    compile: compileIpMatch,
+    prefix: (pattern) => [isIP(pattern) === 4 ? { kind: 'text', text: pattern } : { kind: 'rest' }],
   },
   globMatch: {
     arity: 2,
     gives: 'truth',
     meaning: 'Casbin’s: a glob, by minimatch',
-    patternProblem: (pattern) => throwsOn(casbinFunctions.globMatch, pattern),
-    call: bounded('globMatch', casbinFunctions.globMatch),
+    patternProblem: globProblem,
+    compile: compileGlobMatch,
+    prefix: globPrefix,
   },
 } as const satisfies Record<string, PolicyFunction>
 
@@ -118,24 +169,38 @@ export function policyFunction(name: string): PolicyFunction | undefined {
   return Object.hasOwn(policyFunctions, name) ? policyFunctions[name as PolicyFunctionName] : undefined
 }
 
+/** What stands for an absent token: it equals nothing, not even itself. */
+export const absent = NaN
+
+/** A function as a matcher calls it, with the pattern as its second argument. */
+export type MatcherFunction = (...values: readonly unknown[]) => unknown
+
 /**
  * The functions as a matcher calls them. What is absent (anything but a text that is not empty) makes every function say
  * false, or give an absent text; so does an empty result.
  */
 export function matcherFunctions(): Record<string, MatcherFunction> {
-  const entries = Object.entries(policyFunctions).map(([name, definition]) => [name, guarded(definition)] as const)
+  const entries = Object.entries(policyFunctions).map(([name, definition]) => [name, called(definition)] as const)
   return Object.fromEntries(entries)
 }
 
-/** What stands for an absent token: it equals nothing, not even itself. */
-export const absent = NaN
+/** Compiled patterns that one function keeps; all are forgotten when there are more. */
+const keptPatterns = 10_000
 
-function guarded({ call, gives }: PolicyFunction): MatcherFunction {
+function called({ compile, gives }: PolicyFunction): MatcherFunction {
+  const kept = new Map<string, CompiledPattern>()
+  const compiled = (pattern: string): CompiledPattern => {
+    const found = kept.get(pattern) ?? compile(pattern)
+    if (kept.size >= keptPatterns) kept.clear()
+    kept.set(pattern, found)
+    return found
+  }
+  const nothing = gives === 'truth' ? false : absent
   return (...values) => {
-    const nothing = gives === 'truth' ? false : absent
-    if (!values.every(isPresent)) return nothing
-    const result = call(...values)
-    return result === '' || result === undefined ? nothing : result
+    const [value, pattern, third] = values
+    if (!values.every(isPresent) || !isPresent(value) || !isPresent(pattern)) return nothing
+    const result = compiled(pattern)(value, third as string | undefined)
+    return result === '' ? nothing : result
   }
 }
 
@@ -143,51 +208,6 @@ function isPresent(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
-function bounded(name: string, call: (...values: string[]) => unknown): (...values: string[]) => unknown {
-  return (...values) => {
-    // Not false: in a rule that denies, that would let the request through.
-    if ((values[0] ?? '').length > maxRegexInput)
-      throw new Error(`${name}: the value is longer than ${String(maxRegexInput)}`)
-    return call(...values)
-  }
-}
-
 function problemOf(parsed: Parsed<unknown>): string | undefined {
   return parsed.ok ? undefined : parsed.problem
-}
-
-function throwsOn(call: (...values: string[]) => unknown, pattern: string): string | undefined {
-  try {
-    call('/', pattern)
-    return undefined
-  } catch (fault) {
-    return messageOf(fault)
-  }
-}
-
-/** Casbin replaces such names until none is left, and never ends where one cannot be replaced. */
-function colonProblem(pattern: string): string | undefined {
-  return /\/:(?:\/|$)/.test(pattern) ? '"/:" must be followed by a name' : undefined
-}
-
-function braceProblem(pattern: string): string | undefined {
-  return /\/\{(?![^/{}]+\})/.test(pattern) ? '"/{" must be followed by a name and "}"' : undefined
-}
-
-function countProblem(pattern: string): string | undefined {
-  const rest = pattern.replace(/\/\{[^/{}]+\}/g, '/')
-  return /[{}()]/.test(rest) ? 'braces may only stand around a whole segment, and parentheses not at all' : undefined
-}
-
-function ipMatch(value = '', pattern = ''): boolean {
-  const family = isIP(value)
-  return family !== 0 && family === addressFamily(pattern) && casbinFunctions.ipMatch(value, pattern)
-}
-
-function addressFamily(pattern: string): 0 | 4 | 6 {
-  const [address = '', bits, more] = pattern.split('/')
-  const family = isIP(address) as 0 | 4 | 6
-  if (bits === undefined) return family
-  const valid = more === undefined && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
-  return valid ? family : 0
 }

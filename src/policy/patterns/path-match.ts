@@ -1,5 +1,5 @@
 import type { Parsed } from '../../identity/parsed.ts'
-import { matchSegments, parseSegments, type Segment } from './segments.ts'
+import { matchSegments, matchSegmentText, parseSegments, type Segment } from './segments.ts'
 
 /** The segments after the leading slash. */
 export type PathPattern = readonly Segment[]
@@ -24,4 +24,16 @@ export function pathMatch(path: string, pattern: string): boolean {
 
 export function pathMatches(pattern: PathPattern, path: string): boolean {
   return path.startsWith('/') && matchSegments(pattern, path.slice(1).split('/'))
+}
+
+/** As `pathMatch`, for one pattern. */
+export function compilePathMatch(pattern: string): (path: string) => boolean {
+  if (!parsePathPattern(pattern).ok) return () => false
+  return (path) => path.startsWith('/') && matchSegmentText(pattern, 1, path, 1)
+}
+
+/** What a covered path is between its slashes, the empty part before the first one included. */
+export function pathPrefix(pattern: string): readonly Segment[] {
+  const parsed = parsePathPattern(pattern)
+  return parsed.ok ? [{ kind: 'text', text: '' }, ...parsed.value] : [{ kind: 'rest' }]
 }

@@ -42,3 +42,36 @@ export function matchSegments(segments: readonly Segment[], parts: readonly stri
   }
   return true
 }
+
+const [slash, star, brace] = [47, 42, 123]
+
+/**
+ * Whether a text is what a pattern says, from a segment's beginning on in each: as `matchSegments` on what `parseSegments`
+ * makes of the pattern, which MUST be valid, but without taking either apart.
+ */
+export function matchSegmentText(pattern: string, patternFrom: number, value: string, valueFrom: number): boolean {
+  let [at, from] = [patternFrom, valueFrom]
+  for (;;) {
+    const first = pattern.charCodeAt(at)
+    if (first === star && pattern.charCodeAt(at + 1) === star) return true
+    const [end, valueEnd] = [segmentEnd(pattern, at), segmentEnd(value, from)]
+    const one = first === star || first === brace
+    if (one ? valueEnd === from : !sameText(pattern, at, end, value, from, valueEnd)) return false
+    if (end === pattern.length) return valueEnd === value.length
+    if (valueEnd === value.length) return pattern.length - end === 3 && pattern.endsWith('/**')
+    at = end + 1
+    from = valueEnd + 1
+  }
+}
+
+function segmentEnd(text: string, from: number): number {
+  let at = from
+  while (at < text.length && text.charCodeAt(at) !== slash) at += 1
+  return at
+}
+
+function sameText(a: string, aFrom: number, aEnd: number, b: string, bFrom: number, bEnd: number): boolean {
+  if (aEnd - aFrom !== bEnd - bFrom) return false
+  for (let at = aFrom; at < aEnd; at += 1) if (a.charCodeAt(at) !== b.charCodeAt(at - aFrom + bFrom)) return false
+  return true
+}

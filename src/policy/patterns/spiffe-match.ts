@@ -1,7 +1,7 @@
 import type { Parsed } from '../../identity/parsed.ts'
 import { parseSpiffeId } from '../../identity/spiffe-id.ts'
 import { parseTrustDomain } from '../../identity/trust-domain.ts'
-import { matchSegments, parseSegments, type Segment } from './segments.ts'
+import { matchSegments, matchSegmentText, parseSegments, type Segment } from './segments.ts'
 
 export interface SpiffePattern {
   /** Undefined for `*`: any trust domain. */
@@ -45,4 +45,20 @@ export function spiffeMatches(pattern: SpiffePattern, id: string): boolean {
   if (parts === undefined || parts.trustDomain === '') return false
   if (pattern.trustDomain !== undefined && parts.trustDomain !== pattern.trustDomain) return false
   return matchSegments(pattern.segments, parts.path)
+}
+
+/** As `spiffeMatch`, for one pattern. */
+export function compileSpiffeMatch(pattern: string): (id: string) => boolean {
+  if (!parseSpiffePattern(pattern).ok) return () => false
+  // The trust domain is a text or one part that is not empty, as a segment is.
+  return (id) => id.startsWith(scheme) && matchSegmentText(pattern, scheme.length, id, scheme.length)
+}
+
+/** What a covered SPIFFE ID is between its slashes, from the scheme on. */
+export function spiffePrefix(pattern: string): readonly Segment[] {
+  const parsed = parseSpiffePattern(pattern)
+  if (!parsed.ok) return [{ kind: 'rest' }]
+  const { trustDomain, segments } = parsed.value
+  const domain: Segment = trustDomain === undefined ? { kind: 'one' } : { kind: 'text', text: trustDomain }
+  return [{ kind: 'text', text: 'spiffe:' }, { kind: 'text', text: '' }, domain, ...segments]
 }
