@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { RuleSet } from '../../../src/decision/rule-set.ts'
+import { compareWithCasbin, type OwnAnswer } from '../../../src/policy/oracle/compare.ts'
+import { PlainCasbin } from '../../../src/policy/oracle/plain-casbin.ts'
+import { Pace } from '../../../src/policy/pace.ts'
+import { checkPolicy } from '../../../src/policy/validate/validate.ts'
+import { build, modelText, snapshot } from '../policies.ts'
+import { anyPolicy, kindNames, type Asked } from './kinds.ts'
+
+/** How many triples of model, policy and request to compare; the full run is `make differential`. */
+const triples = Number(process.env['COUNTERSIGN_DIFFERENTIAL_RUNS'] ?? 6_000)
+/** Another one each time, named in the title; `COUNTERSIGN_DIFFERENTIAL_SEED` repeats a run. */
+const seed = Number(process.env['COUNTERSIGN_DIFFERENTIAL_SEED'] ?? Date.now() % 2 ** 31)
+const requestsEach = 6
+
+interface Counts {
+  triples: number
+  allows: number
+  denials: number
+  /** Denials by a rule, not for want of one. */
+  denialsByRule: number
+  excused: number
+  refused: number
+}
+
+const counts = new Map<string, Counts>()
+
+function countsOf(kind: string): Counts {
+  const found = counts.get(kind) ?? { triples: 0, allows: 0, denials: 0, denialsByRule: 0, excused: 0, refused: 0 }
+  counts.set(kind, found)
+  return found
+}
+
+function sum(of: (counted: Counts) => number): number {
+  return [...counts.values()].reduce((total, counted) => total + of(counted), 0)
+}
+
+async function compareAll(asked: Asked): Promise<void> {
+  const counted = countsOf(asked.kind)
+  const outcome = await build(asked.model, asked.csv)
+  if (!outcome.ok) {
+    counted.refused += asked.requests.length
+    const codes = outcome.problems.map(({ code, message }) => `${code}: ${message}`)
+    if (process.env['SHOW_REFUSED']) process.stderr.write([asked.model, asked.csv, codes].join('\n'))
+    return
+  }
+  const checked = await checkPolicy(snapshot({ 'model.conf': asked.model, 'policy.csv': asked.csv }), new Pace())
+  if (!checked.ok) throw new Error('checked otherwise the second time')
+  const casbin = await PlainCasbin.build(checked.policy)
+  for (const request of asked.requests) {
+    const own = answerOf(outcome.ruleSet, request)
+    const comparison = compareWithCasbin(casbin, request, own)
+    count(counted, own, comparison.kind)
+    if (comparison.kind !== 'disagrees') continue
+    const said = { request, here: own, casbin: comparison.casbin }
+    throw new Error(`${asked.kind}\n${asked.model}\n${asked.csv}\n${JSON.stringify(said, null, 2)}`)
+  }
+}
+
+function answerOf(rules: RuleSet, request: Asked['requests'][number]): OwnAnswer {
+  try {
+    return rules.evaluate(request)
+  } catch (thrown) {
+    return { fault: String(thrown) }
+  }
+}
+
+function count(counted: Counts, own: OwnAnswer, kind: string): void {
+  counted.triples += 1
+  if (kind === 'excused') counted.excused += 1
+  if ('fault' in own) return
+  if (own.effect === 'allow') counted.allows += 1
+  else {
+    counted.denials += 1
+    if (own.rule !== null) counted.denialsByRule += 1
+  }
+}
+
+// Casbin's ipMatch prints what is no address.
+const { log } = console
+beforeAll(() => {
+  console.log = () => undefined
+})
+afterAll(() => {
+  console.log = log
+})
+
+describe('the rules', () => {
+  test(
+    `answer ${String(triples)} triples of model, policy and request as Casbin does, or by a difference that is listed (seed ${String(seed)})`,
+    async () => {
+      await fc.assert(fc.asyncProperty(anyPolicy(requestsEach), compareAll), {
+        seed,
+        numRuns: Math.ceil(triples / requestsEach),
+      })
+      if (process.env['COUNTERSIGN_DIFFERENTIAL_RUNS'] !== undefined) process.stderr.write(table())
+      expect(sum((of) => of.triples)).toBeGreaterThan(triples * 0.9)
+      expect(sum((of) => of.allows)).toBeGreaterThan(triples * 0.15)
+      expect(sum((of) => of.denials - of.denialsByRule)).toBeGreaterThan(triples * 0.15)
+      expect(sum((of) => of.denialsByRule)).toBeGreaterThan(triples * 0.05)
+      expect(sum((of) => of.excused)).toBeLessThan(triples * 0.15)
+      expect([...counts.keys()].sort()).toEqual([...kindNames].sort())
+      expect([...counts].filter(([, of]) => of.allows === 0)).toEqual([])
+    },
+    600_000 + triples * 20,
+  )
+
+  test('refuse the effect of Casbin’s model with denials alone, which allows whatever nobody thought of', async () => {
+    const outcome = await build(
+      modelText({ p: 'sub, obj, act, eft', e: '!some(where (p.eft == deny))' }),
+      'p, a, b, c, deny',
+    )
+    expect(outcome).toMatchObject({ ok: false, problems: [{ code: 'EFFECT_ALLOWS_BY_DEFAULT' }] })
+  })
+})
+
+function table(): string {
+  const total = countsOf('total')
+  counts.delete('total')
+  for (const of of counts.values()) {
+    for (const key of Object.keys(total) as (keyof Counts)[]) total[key] += of[key]
+  }
+  const columns = Object.keys(total) as (keyof Counts)[]
+  const line = (kind: string, of: Counts) =>
+    kind.padEnd(52) + columns.map((key) => String(of[key]).padStart(14)).join('')
+  const head = ' '.repeat(52) + columns.map((key) => key.padStart(14)).join('')
+  return [head, ...[...counts].map(([kind, of]) => line(kind, of)), line('total', total)].join('\n') + '\n'
+}
