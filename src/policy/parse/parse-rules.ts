@@ -26,12 +26,15 @@ export const maxLineLength = 65_536
 /** Rules and role links of a policy; reading ends with the first one beyond. */
 export const maxRows = 500_000
 
+/** Values that are known at a time. */
+const maxInterned = 16_384
+
 /** A line of this length takes long enough that the clock is looked at after it. */
 const longLine = 2_048
 
 /**
  * Reads a CSV file in Casbin's dialect (`splitLine`), one rule a line (`\n` or `\r\n`); lines that begin with `#` are
- * comments. Values that stand more than once are one string in memory. Ends with the first hundreds of problems
+ * comments. Values that repeat are one string in memory, mostly. Ends with the first hundreds of problems
  * (`maxProblems`), since nothing good can follow.
  */
 export async function parseRules(file: SourceFile, pace: Pace): Promise<ParsedRules> {
@@ -52,7 +55,7 @@ interface Reading {
   readonly file: string
   readonly rows: PolicyRow[]
   readonly problems: PolicyProblem[]
-  /** Every value so far, by itself. */
+  /** The values of late, each by itself. */
   readonly seen: Map<string, string>
 }
 
@@ -79,22 +82,37 @@ function readLine({ file, rows, problems, seen }: Reading, raw: string, line: nu
   }
   const values = valuesOf(text, refuse)
   if (values === undefined) return
-  const [type = '', ...rest] = values.map((value) => interned(seen, value))
-  rows.push({ type, values: rest, rule: { file, line, text }, ...(indent > 0 && { indent }) })
+  for (const [position, value] of values.entries()) values[position] = interned(seen, value)
+  const type = values.shift() ?? ''
+  const rule = { file, line, text }
+  rows.push(indent === 0 ? { type, values, rule } : { type, values, rule, indent })
 }
 
 function valuesOf(text: string, refuse: (index: number, code: 'CSV_SYNTAX', message: string) => void) {
   // Without quotes and parentheses, splitting gives the same, and is many times faster.
-  if (!/["()]/.test(text)) return text.split(',').map((value) => value.trim())
+  if (!/["()]/.test(text)) return plainValues(text)
   const outcome = splitLine(text)
   if (outcome.ok) return outcome.fields.map(({ value }) => value)
   refuse(outcome.index, 'CSV_SYNTAX', `${outcome.message}: ${shown(text)}`)
   return undefined
 }
 
+function plainValues(text: string): string[] {
+  const values: string[] = []
+  let from = 0
+  for (let comma = text.indexOf(','); comma !== -1; comma = text.indexOf(',', from)) {
+    values.push(text.slice(from, comma).trim())
+    from = comma + 1
+  }
+  values.push(text.slice(from).trim())
+  return values
+}
+
 function interned(seen: Map<string, string>, value: string): string {
   const known = seen.get(value)
   if (known !== undefined) return known
+  // A map of hundreds of thousands takes tens of milliseconds to grow; what repeats comes again soon.
+  if (seen.size >= maxInterned) seen.clear()
   seen.set(value, value)
   return value
 }

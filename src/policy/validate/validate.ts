@@ -38,7 +38,10 @@ async function parseFiles({ files }: Snapshot, pace: Pace): Promise<ParsedRules>
   const problems: PolicyProblem[] = []
   for (const file of files.filter(({ name }) => name.endsWith('.csv'))) {
     const parsed = await parseRules(file, pace)
-    for (const row of parsed.rows) rows.push(row)
+    for (const row of parsed.rows) {
+      if (pace.due) await pace.rest()
+      rows.push(row)
+    }
     problems.push(...parsed.problems)
     if (problems.length >= maxProblems) break
     if (rows.length <= maxRows) continue
