@@ -1,0 +1,131 @@
+import { isUtf8 } from 'node:buffer'
+import { open, type FileHandle } from 'node:fs/promises'
+import type { ParsedRecord } from '../audit/chain.ts'
+import { eventTypes } from '../audit/event.ts'
+import { maxRecordBytes } from '../audit/redact.ts'
+import { CountersignError, messageOf } from '../errors.ts'
+
+const newline = 0x0a
+const chunkBytes = 1024 * 1024
+const longestLine = 4 * maxRecordBytes
+
+/** What is told of a file's lines; `bytes` are without the newline, and stay what they are during the call alone. */
+export interface LineTaker {
+  line(bytes: Buffer, number: number): void
+  /** A line that is longer than any record can be. */
+  tooLong(number: number): void
+  /** The file ends in the middle of a line. */
+  torn(number: number): void
+  /** So many bytes more were read. */
+  read(bytes: number): void
+}
+
+/**
+ * Gives the lines of segments to takers, one segment at a time, in bounded memory. It does what `readSegment` does without a
+ * promise and a buffer for each line, which would cost as much as to parse it.
+ */
+export class LineReader {
+  readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes + longestLine)
+  /** Bytes at the beginning of the buffer of a line whose end was not read yet. */
+  #rest = 0
+  #tooLong = false
+  #number = 0
+
+  /** Throws ARCHIVE_UNREADABLE, and what the taker throws. */
+  async take(path: string, taker: LineTaker): Promise<void> {
+    this.#begin()
+    const file = await open(path).catch((thrown: unknown) => unreadableFile(path, thrown))
+    try {
+      for (let read = await this.#read(file, path); read > 0; read = await this.#read(file, path)) {
+        this.#cut(this.#rest + read, taker)
+        taker.read(read)
+      }
+    } finally {
+      await file.close()
+    }
+    if (this.#rest > 0 || this.#tooLong) taker.torn(this.#number + 1)
+  }
+
+  #begin(): void {
+    this.#rest = 0
+    this.#number = 0
+    this.#tooLong = false
+  }
+
+  async #read(file: FileHandle, path: string): Promise<number> {
+    const read = file.read(this.#buffer, this.#rest, chunkBytes)
+    return (await read.catch((thrown: unknown) => unreadableFile(path, thrown))).bytesRead
+  }
+
+  #cut(length: number, taker: LineTaker): void {
+    const bytes = this.#buffer.subarray(0, length)
+    let start = 0
+    for (let at = bytes.indexOf(newline, this.#rest); at !== -1; at = bytes.indexOf(newline, start)) {
+      this.#number += 1
+      if (this.#tooLong) taker.tooLong(this.#number)
+      else taker.line(bytes.subarray(start, at), this.#number)
+      this.#tooLong = false
+      start = at + 1
+    }
+    this.#tooLong ||= length - start > longestLine
+    this.#rest = this.#tooLong ? 0 : bytes.copy(bytes, 0, start)
+  }
+}
+
+function unreadableFile(path: string, thrown: unknown): never {
+  throw new CountersignError('ARCHIVE_UNREADABLE', `${path} cannot be read: ${messageOf(thrown)}`, { cause: thrown })
+}
+
+/** A decision's record as it was found. */
+export type ReadLine =
+  | { readonly kind: 'decision'; readonly record: ParsedRecord; readonly sequence: number; readonly hash: string }
+  | { readonly kind: 'other' }
+  | { readonly kind: 'unreadable'; readonly problem: string }
+
+/** How every record begins (`encodeEvent`): ids are UUIDs, so the type has a fixed place that no value can imitate. */
+const head = /^\{"specversion":"1\.0","id":"[0-9a-f-]{36}","type":"([a-z0-9.]+)",/
+const headBytes = 160
+const other: ReadLine = { kind: 'other' }
+
+/** Whether a line is a record of another type, by its first bytes: `undefined` where they do not tell. */
+function isOther(beginning: string, lastByte: number): boolean {
+  const type = head.exec(beginning)?.[1]
+  return type !== undefined && type !== eventTypes.decision && lastByte === 0x7d
+}
+
+/**
+ * Reads a line of a segment or of the spool as a decision. Records of other types are not parsed. Hashes are not checked:
+ * that is for `verify`.
+ */
+export function readLine(line: Buffer | string, trail: string): ReadLine {
+  if (typeof line === 'string') {
+    return isOther(line.slice(0, headBytes), line.charCodeAt(line.length - 1)) ? other : parse(line, trail)
+  }
+  if (isOther(line.toString('latin1', 0, headBytes), line[line.length - 1] ?? 0)) return other
+  return isUtf8(line) ? parse(line.toString(), trail) : unreadable('the line is not UTF-8')
+}
+
+function parse(text: string, trail: string): ReadLine {
+  let record: Partial<ParsedRecord & { readonly hash: unknown }> | null
+  try {
+    record = JSON.parse(text) as typeof record
+  } catch {
+    return unreadable('the line is not JSON')
+  }
+  if (record === null || typeof record !== 'object') return unreadable('the line is no record')
+  if (typeof record.type !== 'string') return unreadable('the record has no type')
+  if (record.type !== eventTypes.decision) return other
+  const { sequence, hash, time, recordedat, data } = record
+  if (record.trail !== trail) return unreadable(`the record belongs to trail ${String(record.trail)}`)
+  if (typeof sequence !== 'string' || !/^[0-9]{16}$/.test(sequence)) {
+    return unreadable('the record has no sequence of 16 digits')
+  }
+  if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/.test(hash)) return unreadable('the record has no hash')
+  if (typeof time !== 'string' || typeof recordedat !== 'string') return unreadable('the record has no time')
+  if (typeof data !== 'object' || (data as unknown) === null) return unreadable('the record has no data')
+  return { kind: 'decision', record: record as ParsedRecord, sequence: Number(sequence), hash }
+}
+
+function unreadable(problem: string): ReadLine {
+  return { kind: 'unreadable', problem }
+}

@@ -1,0 +1,157 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { segmentPath, type Segment } from '../archive/layout.ts'
+import { listSegments } from '../archive/read.ts'
+import type { ParsedRecord } from '../audit/chain.ts'
+import { openSpoolReader } from '../spool/reader.ts'
+import { LineReader, readLine } from './replay-lines.ts'
+import { openDataFolder, type DayRange, type OpenSpool, type SpoolSource } from './source.ts'
+import { spoolFile } from './trail-line.ts'
+
+/** Who is told what a data folder holds. */
+export interface DecisionTaker {
+  /** A decision's record, each once. */
+  decision(record: ParsedRecord): void
+  /** A line that cannot be read; `line` is 1-based, in the spool the record's position. */
+  unreadable(file: string, line: number, problem: string): void
+  /** A file that ends in the middle of a line: its record was never acknowledged, or stands whole elsewhere. */
+  torn(): void
+  /** How far reading has come. */
+  progress(bytes: number, ofBytes: number): void
+}
+
+/**
+ * Gives every decision that a data folder keeps to `taker`, from the segments of these days and from the spool, each once
+ * (by trail, sequence and hash). In order within a segment, not beyond. Throws ARCHIVE_UNREADABLE and what the spool throws.
+ */
+export async function takeDecisions(
+  dir: string,
+  days: DayRange,
+  taker: DecisionTaker,
+  openSpool: OpenSpool = openSpoolReader,
+): Promise<void> {
+  const folder = await openDataFolder(dir, () => undefined) // refuses what is no data folder
+  folder.close()
+  // The spool first: what leaves it meanwhile is found in the archive, which is listed after it.
+  const spooled = takeSpool(join(dir, 'spool'), taker, openSpool)
+  const { segments } = await listSegments(join(dir, 'archive'))
+  const wanted = segments.filter(({ day }) => day >= (days.from ?? '') && day <= (days.to ?? day))
+  await new ArchiveReading(dir, spooled, taker).take(wanted)
+}
+
+/** Records of one trail that were met, by sequence, with the first bits of their hash. */
+type Places = Map<number, number>
+type PlacesOfTrails = ReadonlyMap<string, Places>
+
+function digestOf(hash: string): number {
+  return parseInt(hash.slice(0, 13), 16)
+}
+
+const page = 256
+
+function takeSpool(dir: string, taker: DecisionTaker, openSpool: OpenSpool): PlacesOfTrails {
+  const met = new Map<string, Places>()
+  const spool = openSpool(dir)
+  if (spool === undefined) return met
+  try {
+    for (const { position, trail, line } of recordsOf(spool)) {
+      const read = readLine(line, trail)
+      if (read.kind === 'unreadable') taker.unreadable(spoolFile, position, read.problem)
+      if (read.kind !== 'decision') continue
+      const places = met.get(trail) ?? new Map<number, number>()
+      met.set(trail, places.set(read.sequence, digestOf(read.hash)))
+      taker.decision(read.record)
+    }
+  } finally {
+    spool.close()
+  }
+  return met
+}
+
+function* recordsOf(spool: SpoolSource) {
+  for (let position = 0; ;) {
+    const records = spool.after(position, page)
+    yield* records
+    const last = records.at(-1)
+    if (last === undefined) return
+    position = last.position
+  }
+}
+
+/** Distance, in decisions, within which a decision that stands twice in the archive is known. */
+const remembered = 250_000
+
+class ArchiveReading {
+  readonly #dir: string
+  readonly #spooled: PlacesOfTrails
+  readonly #taker: DecisionTaker
+  readonly #lines = new LineReader()
+  #recent: Places = new Map()
+  #older: Places = new Map()
+  #bytes = 0
+
+  constructor(dir: string, spooled: PlacesOfTrails, taker: DecisionTaker) {
+    this.#dir = dir
+    this.#spooled = spooled
+    this.#taker = taker
+  }
+
+  /** The segments are in order of trail, then of sequence. */
+  async take(segments: readonly Segment[]): Promise<void> {
+    const files = segments.map((segment) => `archive/${segmentPath(segment)}`)
+    const sizes = await Promise.all(files.map((file) => sizeOf(join(this.#dir, file))))
+    const total = sizes.reduce((sum, size) => sum + size, 0)
+    for (const [index, segment] of segments.entries()) {
+      if (segment.trail !== segments[index - 1]?.trail) this.#forget()
+      await this.#takeSegment(segment.trail, files[index] ?? '', total)
+    }
+  }
+
+  #takeSegment(trail: string, file: string, total: number): Promise<void> {
+    const taker = this.#taker
+    return this.#lines.take(join(this.#dir, file), {
+      line: (bytes, number) => {
+        const read = readLine(bytes, trail)
+        if (read.kind === 'unreadable') taker.unreadable(file, number, read.problem)
+        else if (read.kind === 'decision' && this.#isNew(trail, read.sequence, digestOf(read.hash))) {
+          taker.decision(read.record)
+        }
+      },
+      tooLong: (number) => {
+        taker.unreadable(file, number, 'the line is longer than a record may be')
+      },
+      torn: () => {
+        taker.torn()
+      },
+      read: (bytes) => {
+        this.#bytes += bytes
+        taker.progress(this.#bytes, Math.max(total, this.#bytes))
+      },
+    })
+  }
+
+  #isNew(trail: string, sequence: number, digest: number): boolean {
+    const known = [this.#recent, this.#older, this.#spooled.get(trail)].some((met) => met?.get(sequence) === digest)
+    if (known) return false
+    this.#recent.set(sequence, digest)
+    // Two maps that take turns: forgetting the oldest one by one would cost more than all the rest.
+    if (this.#recent.size >= remembered) {
+      this.#older = this.#recent
+      this.#recent = new Map()
+    }
+    return true
+  }
+
+  #forget(): void {
+    this.#recent = new Map()
+    this.#older = new Map()
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  // A segment that cannot be looked at is told of when it is read.
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
+}
