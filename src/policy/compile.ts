@@ -1,5 +1,5 @@
 import { Candidates, unindexed } from './compiled/candidates.ts'
-import { compileCondition, conditionText, type ConditionScope } from './compiled/conditions.ts'
+import { compileCondition, conditionText, Prepared, type Columns, type ConditionScope } from './compiled/conditions.ts'
 import type { PreparedRoles } from './compiled/dimensions.ts'
 import { prepareRoles } from './compiled/prepared-roles.ts'
 import { compiledRuleSet, type CompiledRuleSet } from './compiled/rule-set.ts'
@@ -32,7 +32,9 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
     const roles = prepared(call)
     return roles?.merged === false ? roles.closures : undefined
   }
+  const wanted = new Prepared(columns.length)
   const scope: ConditionScope = { tokens, columns, roles: graphs, closuresOf: exact }
+  const matcher = compileCondition(model.matcher, { ...scope, prepared: wanted })
   const { denies, others } = sides(rules, columns.indexOf('eft'), effect === 'allow-and-deny')
   const columnsAt = (place: number) => rules[place]?.values ?? []
   const search = (places: readonly number[]) =>
@@ -46,12 +48,22 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
       rules,
       roles: graphs,
       scope,
-      matcher: compileCondition(model.matcher, scope),
+      matcher,
+      records: await recordsOf(rules, wanted, pace),
       denying,
       others: allowing,
       scans: [denying, allowing].flatMap((candidates) => scansOf(candidates, scope, prepared)),
     }),
   }
+}
+
+async function recordsOf(rules: readonly PolicyRow[], prepared: Prepared, pace: Pace): Promise<readonly Columns[]> {
+  const records: Columns[] = []
+  for (const { values } of rules) {
+    if (pace.due) await pace.rest()
+    records.push(prepared.of(values))
+  }
+  return records
 }
 
 /** Where one rule that denies is enough, those are asked first; elsewhere all rules stand in one order. */

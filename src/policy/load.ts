@@ -1,19 +1,41 @@
-import type { RuleSet } from '../decision/rule-set.ts'
 import { messageOf } from '../errors.ts'
-import { buildCasbinRuleSet } from './oracle/casbin-rule-set.ts'
+import { compile } from './compile.ts'
+import type { CompiledRuleSet } from './compiled/rule-set.ts'
 import { Pace } from './pace.ts'
 import type { PolicyRow } from './parse/parse-rules.ts'
+import { parseTests } from './parse/parse-tests.ts'
 import { problem, type PolicyProblem } from './problem.ts'
-import { modelFile, readSource, type Snapshot } from './source/source.ts'
-import { checkPolicy } from './validate/validate.ts'
+import { verifyManifest, type PolicyAuthor, type PublicSigner } from './source/manifest.ts'
+import { modelFile, readSource, testsFile, type Snapshot } from './source/source.ts'
+import { failuresOf, runTests, type TestReport } from './tests/run-tests.ts'
+import { checkPolicy, type CheckedPolicy } from './validate/validate.ts'
 
 /** A policy that can be put in force. */
 export interface LoadedPolicy {
   readonly ok: true
   readonly snapshot: Snapshot
-  readonly ruleSet: RuleSet
+  readonly policy: CheckedPolicy
+  readonly ruleSet: CompiledRuleSet
   /** Rules and role links. */
   readonly rows: readonly PolicyRow[]
+  readonly warnings: readonly PolicyProblem[]
+  /** Null where there is no tests.yaml. */
+  readonly tests: TestReport | null
+  /** Who wrote it, where a listed key says so. */
+  readonly author: PolicyAuthor | null
+}
+
+/** What a policy has to keep beyond what every policy has to. */
+export interface LoadOptions {
+  /** Whose signatures are believed, and whether a policy needs one. */
+  readonly signers?: readonly PublicSigner[]
+  readonly requireSignature?: boolean
+  /** Segments that a pattern has to fix before its first wildcard. */
+  readonly minPatternSegments?: number
+  /** Whether requests are put to node-casbin as well; true where it is left out. */
+  readonly compareWithCasbin?: boolean
+  /** Nobody waits for the outcome any more: the work may end early. */
+  readonly signal?: AbortSignal
 }
 
 export interface RefusedPolicy {
@@ -25,21 +47,48 @@ export interface RefusedPolicy {
 
 export type LoadOutcome = LoadedPolicy | RefusedPolicy
 
-/** Reads, checks and builds the policy of a folder. Whatever is wrong with it is a problem; never throws for it. */
-export async function loadPolicy(folder: string): Promise<LoadOutcome> {
+/**
+ * Reads, checks, compiles and tests the policy of a folder. Whatever is wrong with it is a problem. Rejects only where
+ * `options.signal` has given it up.
+ */
+export async function loadPolicy(folder: string, options: LoadOptions = {}): Promise<LoadOutcome> {
   const { snapshot, problems } = await readSource(folder)
   if (snapshot === undefined) return { ok: false, problems }
-  return problems.length > 0 ? { ok: false, snapshot, problems } : buildPolicy(snapshot)
+  return problems.length > 0 ? { ok: false, snapshot, problems } : buildPolicy(snapshot, options)
 }
 
-/** Checks and builds a policy that has been read. */
-export async function buildPolicy(snapshot: Snapshot): Promise<LoadOutcome> {
+/** Checks, compiles and tests a policy that has been read, in slices: nothing else waits for more than a few milliseconds. */
+export async function buildPolicy(snapshot: Snapshot, options: LoadOptions = {}): Promise<LoadOutcome> {
   try {
-    const checked = await checkPolicy(snapshot, new Pace())
-    if (!checked.ok) return { ok: false, snapshot, problems: checked.problems }
-    const { policy } = checked
-    return { ok: true, snapshot, ruleSet: await buildCasbinRuleSet(policy), rows: policy.rows }
+    return await build(snapshot, options, new Pace(options.signal))
   } catch (fault) {
-    return { ok: false, snapshot, problems: [problem(modelFile, null, 'CASBIN_REFUSED', messageOf(fault))] }
+    options.signal?.throwIfAborted()
+    return { ok: false, snapshot, problems: [problem(modelFile, null, 'LOAD_FAILED', messageOf(fault))] }
   }
+}
+
+async function build(snapshot: Snapshot, options: LoadOptions, pace: Pace): Promise<LoadOutcome> {
+  const refused = (problems: readonly PolicyProblem[]): RefusedPolicy => ({ ok: false, snapshot, problems })
+  const { signers = [], requireSignature = false } = options
+  const signed = verifyManifest(snapshot.manifest, snapshot, signers, requireSignature)
+  if (signed.problems.length > 0) return refused(signed.problems)
+  const checked = await checkPolicy(snapshot, pace)
+  if (!checked.ok) return refused(checked.problems)
+  const { policy } = checked
+  const compiled = await compile(policy, pace)
+  if (!compiled.ok) return refused(compiled.problems)
+  const { ruleSet } = compiled
+  const tested = await test(snapshot, policy, ruleSet, pace)
+  if (tested.problems.length > 0) return refused(tested.problems)
+  const { author, warnings } = signed
+  return { ok: true, snapshot, policy, ruleSet, rows: policy.rows, warnings, tests: tested.report, author }
+}
+
+async function test(snapshot: Snapshot, policy: CheckedPolicy, ruleSet: CompiledRuleSet, pace: Pace) {
+  const file = snapshot.files.find(({ name }) => name === testsFile)
+  if (file === undefined) return { report: null, problems: [] }
+  const { cases, problems } = await parseTests(file, policy, pace)
+  if (problems.length > 0) return { report: null, problems }
+  const report = await runTests(ruleSet, cases, pace)
+  return { report, problems: failuresOf(report) }
 }

@@ -10,6 +10,12 @@ const sliceMs = 5
 export class Pace {
   #until = performance.now() + sliceMs
   #asked = 0
+  readonly #signal: AbortSignal | undefined
+
+  /** Work that nobody waits for any more ends where it would rest. */
+  constructor(signal?: AbortSignal) {
+    this.#signal = signal
+  }
 
   /** Whether the slice is over. The clock is looked at once in a while: a rule takes a microsecond or so. */
   get due(): boolean {
@@ -17,9 +23,10 @@ export class Pace {
     return (this.#asked & 15) === 0 && performance.now() >= this.#until
   }
 
-  /** Lets everything else have its turn. */
+  /** Lets everything else have its turn. Throws the signal's reason where the work has been given up. */
   async rest(): Promise<void> {
     await nextTurn()
+    this.#signal?.throwIfAborted()
     this.#until = performance.now() + sliceMs
   }
 }

@@ -1,14 +1,14 @@
 import type { PolicyRequest, PolicyToken } from '../../decision/rule-set.ts'
 import type { Condition, FunctionCall, Operand, RoleCall } from '../parse/matcher.ts'
-import { absent, policyFunction } from '../patterns/functions.ts'
+import { absent, policyFunction, type CompiledPattern, type PolicyFunction } from '../patterns/functions.ts'
 import type { RoleClosures } from './role-closures.ts'
 import type { RoleGraph } from './roles.ts'
 
 /** The values of a request's tokens, in the order of the request definition; `absent` for what is not there. */
 export type Values = readonly unknown[]
 
-/** The values of a rule, in the order of the policy definition. */
-export type Columns = readonly string[]
+/** The values of a rule, in the order of the policy definition, and behind them what `Prepared` has worked out of them. */
+export type Columns = readonly unknown[]
 
 /** A condition, or a matcher as a whole, that can be asked. */
 export type Test = (values: Values, columns: Columns) => boolean
@@ -22,6 +22,29 @@ export interface ConditionScope {
   readonly roles: ReadonlyMap<string, RoleGraph>
   /** Answers a role call without a walk through the links, where that has been prepared. */
   readonly closuresOf?: (call: RoleCall) => RoleClosures | undefined
+  /** Takes what can be worked out of a rule once and for all; left out where conditions are asked of bare rules. */
+  readonly prepared?: Prepared
+}
+
+/** What compiled conditions want to find behind the columns of each rule, so that a request meets it where it reads the rule. */
+export class Prepared {
+  readonly #columns: number
+  readonly #makers: ((columns: Columns) => unknown)[] = []
+
+  constructor(columns: number) {
+    this.#columns = columns
+  }
+
+  /** The place at which a condition will find what `make` gives. */
+  add(make: (columns: Columns) => unknown): number {
+    this.#makers.push(make)
+    return this.#columns + this.#makers.length - 1
+  }
+
+  /** A rule's columns with all that is wanted behind them. */
+  of(columns: Columns): Columns {
+    return [...columns, ...this.#makers.map((make) => make(columns))]
+  }
 }
 
 /** The values of a request, as compiled conditions read them. */
@@ -117,33 +140,57 @@ export function operandReader(operand: Operand, scope: ConditionScope): Read {
   }
 }
 
-type Compiled = (value: string, third?: string) => unknown
-
 function callReader(call: FunctionCall, scope: ConditionScope): Read {
   const definition = policyFunction(call.name)
   if (definition === undefined) throw new TypeError(`the function ${call.name} does not exist`)
   const [first, second, third] = call.arguments.map((argument) => operandReader(argument, scope))
   if (first === undefined || second === undefined) throw new TypeError(`${call.name} lacks an argument`)
   const nothing = definition.gives === 'truth' ? false : absent
-  // Each pattern of the policy is compiled when it is first met.
-  const compiled = new Map<string, Compiled>()
+  const patternOf = patternReader(definition, call.arguments[1], second, scope)
   return (values, columns) => {
     const value = first(values, columns)
-    const pattern = second(values, columns)
+    const matches = patternOf(values, columns)
     const name = third?.(values, columns)
-    if (!isPresent(value) || !isPresent(pattern) || (third !== undefined && !isPresent(name))) return nothing
-    let matches = compiled.get(pattern)
-    if (matches === undefined) compiled.set(pattern, (matches = definition.compile(pattern)))
+    if (!isPresent(value) || matches === undefined || (third !== undefined && !isPresent(name))) return nothing
     const result = matches(value, name as string | undefined)
-    return result === '' || result === undefined ? nothing : result
+    return result === '' ? nothing : result
   }
+}
+
+/** Compiles each pattern of the policy once: beforehand where that is prepared, and else when it is first met. */
+function patternReader(
+  { compile }: PolicyFunction,
+  operand: Operand | undefined,
+  read: Read,
+  { prepared }: ConditionScope,
+): (values: Values, columns: Columns) => CompiledPattern | undefined {
+  const compiled = new Map<string, CompiledPattern>()
+  const compiledOnce = (pattern: unknown): CompiledPattern | undefined => {
+    if (!isPresent(pattern)) return undefined
+    let matches = compiled.get(pattern)
+    if (matches === undefined) compiled.set(pattern, (matches = compile(pattern)))
+    return matches
+  }
+  if (prepared === undefined || operand?.kind !== 'column') {
+    return (values, columns) => compiledOnce(read(values, columns))
+  }
+  const place = prepared.add((columns) => compiledOnce(read([], columns)))
+  return (_values, columns) => columns[place] as CompiledPattern | undefined
 }
 
 function roleTest(call: RoleCall, scope: ConditionScope): Test {
   const [name, role, domain] = call.arguments.map((argument) => operandReader(argument, scope))
   const graph = scope.roles.get(call.name)
   if (name === undefined || role === undefined || graph === undefined) throw new TypeError(`no role ${call.name}`)
-  const links = scope.closuresOf?.(call) ?? graph
+  const closures = scope.closuresOf?.(call)
+  if (closures !== undefined && domain === undefined && scope.prepared !== undefined) {
+    const place = scope.prepared.add((columns) => closures.numberOf(role([], columns)))
+    return (values, columns) => {
+      const who = name(values, columns)
+      return isPresent(who) && closures.hasNumber(who, columns[place] as number)
+    }
+  }
+  const links = closures ?? graph
   return (values, columns) => {
     const who = name(values, columns)
     const what = role(values, columns)

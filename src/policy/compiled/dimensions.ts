@@ -3,7 +3,7 @@ import { policyFunction } from '../patterns/functions.ts'
 import type { Segment } from '../patterns/segments.ts'
 import type { Atom } from './branches.ts'
 import { operandReader, type Columns, type ConditionScope, type Values } from './conditions.ts'
-import type { RoleClosures, RoleNumbers } from './role-closures.ts'
+import type { Closure, RoleClosures, RoleNumbers } from './role-closures.ts'
 
 /** One way to tell from a value of the request which rules cannot match: a necessary condition, never a sufficient one. */
 export type Dimension =
@@ -18,7 +18,7 @@ export type Dimension =
 export type Ask = (values: Values) => string | undefined
 
 /** The numbers of the roles that somebody in the request is or has. */
-export type AskRoles = (values: Values) => ArrayLike<number>
+export type AskRoles = (values: Values) => Closure
 
 /** The closures that were worked out for a role call; undefined where none could be. */
 export type PreparedRoles = (
@@ -84,5 +84,5 @@ function presentText(value: unknown): string | undefined {
 
 function columnReader(column: string, scope: ConditionScope): (columns: Columns) => string {
   const index = scope.columns.indexOf(column)
-  return (columns) => columns[index] ?? ''
+  return (columns) => columns[index] as string
 }

@@ -25,9 +25,9 @@ export class RoleNumbers {
   }
 }
 
-type Closure = ArrayLike<number>
+export type Closure = readonly number[] | Int32Array
 
-const nobody: Closure = []
+const nobody: readonly number[] = []
 
 /** A typed array takes 4 bytes for a number, but more than a hundred for itself. */
 const fewNumbers = 64
@@ -39,6 +39,7 @@ const fewNumbers = 64
 export class RoleClosures {
   readonly #numbers: RoleNumbers
   readonly #byDomain: ReadonlyMap<string | undefined, ReadonlyMap<string, Closure>>
+  #last: { readonly name: string; readonly domain: string | undefined; readonly closure: Closure } | undefined
 
   constructor(numbers: RoleNumbers, byDomain: ReadonlyMap<string | undefined, ReadonlyMap<string, Closure>>) {
     this.#numbers = numbers
@@ -47,18 +48,32 @@ export class RoleClosures {
 
   /** The numbers of the roles that `name` is or has, in rising order. */
   of(name: string, domain?: string): Closure {
-    const closure = this.#byDomain.get(domain)?.get(name)
-    if (closure !== undefined) return closure
+    // One request asks of the same name again and again.
+    if (this.#last?.name === name && this.#last.domain === domain) return this.#last.closure
+    const closure = this.#byDomain.get(domain)?.get(name) ?? this.#own(name)
+    this.#last = { name, domain, closure }
+    return closure
+  }
+
+  /** What a name has that is in no link: itself. */
+  #own(name: string): Closure {
     const own = this.#numbers.get(name)
     return own === undefined ? nobody : [own]
   }
 
   /** Whether `name` is or has `role`, which MUST be one of the numbered roles. */
   has(name: string, role: string, domain?: string): boolean {
-    if (name === role) return true
-    const number = this.#numbers.get(role)
-    const closure = this.#byDomain.get(domain)?.get(name)
-    return number !== undefined && closure !== undefined && includes(closure, number)
+    return name === role || includes(this.of(name, domain), this.numberOf(role))
+  }
+
+  /** The number of a role, -1 where it has none. */
+  numberOf(role: unknown): number {
+    return typeof role === 'string' ? (this.#numbers.get(role) ?? -1) : -1
+  }
+
+  /** Whether `name` is or has the role with a number. */
+  hasNumber(name: string, number: number): boolean {
+    return includes(this.of(name), number)
   }
 }
 
@@ -211,8 +226,7 @@ class Closing {
   }
 
   #collect(numbers: Closure, found: number[]): void {
-    for (let at = 0; at < numbers.length; at += 1) {
-      const number = numbers[at] ?? 0
+    for (const number of numbers) {
       if (this.#marks[number] === this.#mark) continue
       this.#marks[number] = this.#mark
       found.push(number)

@@ -106,21 +106,17 @@ async function splitByPattern(
   pace: Pace,
 ): Promise<PatternNode> {
   const trie = newTrieNode<Node>()
-  const groups: { readonly slot: { value: Node | undefined }; readonly places: Place[] }[] = []
-  const bySlot = new Map<object, Place[]>()
+  const groups = { end: new Map<TrieNode<Node>, Place[]>(), rest: new Map<TrieNode<Node>, Place[]>() }
   for (const place of places) {
     if (pace.due) await pace.rest()
-    const slot = addPattern(trie, dimension.key(columnsAt(place)))
-    const group = bySlot.get(slot)
-    if (group === undefined) {
-      const made = [place]
-      bySlot.set(slot, made)
-      groups.push({ slot, places: made })
-    } else group.push(place)
+    const { node, kind } = addPattern(trie, dimension.key(columnsAt(place)))
+    addTo(groups[kind], node, place)
   }
-  for (const { slot, places: group } of groups) {
-    if (pace.due) await pace.rest()
-    later(group, (node) => (slot.value = node))
+  for (const kind of ['end', 'rest'] as const) {
+    for (const [at, group] of groups[kind]) {
+      if (pace.due) await pace.rest()
+      later(group, (node) => (at[kind] = node))
+    }
   }
   return { kind: 'pattern', value: dimension.value, trie }
 }
@@ -135,10 +131,7 @@ async function splitByKey(
   const groups = new Map<string | number, Place[]>()
   for (const place of places) {
     if (pace.due) await pace.rest()
-    const key = dimension.key(columnsAt(place))
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [place])
-    else group.push(place)
+    addTo<string | number>(groups, dimension.key(columnsAt(place)), place)
   }
   const children = new Map<string | number, Node>()
   for (const [key, group] of groups) {
@@ -148,6 +141,12 @@ async function splitByKey(
   return dimension.kind === 'value'
     ? { kind: 'value', value: dimension.value, children: children as Map<string, Node> }
     : { kind: 'role', roles: dimension.roles, children: children as Map<number, Node> }
+}
+
+function addTo<K>(groups: Map<K, Place[]>, key: K, place: Place): void {
+  const group = groups.get(key)
+  if (group === undefined) groups.set(key, [place])
+  else group.push(place)
 }
 
 function leaf(places: Place[]): Node {
@@ -184,8 +183,8 @@ function visitRoles(
   several: (places: readonly Place[]) => void,
 ): void {
   const numbers = node.roles(values)
-  for (let at = 0; at < numbers.length; at += 1) {
-    const child = node.children.get(numbers[at] ?? -1)
+  for (const number of numbers) {
+    const child = node.children.get(number)
     if (child !== undefined) visit(child, values, one, several)
   }
 }

@@ -3,7 +3,7 @@ import type { PolicyRow } from '../parse/parse-rules.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import type { RoleCall } from '../parse/matcher.ts'
 import type { Candidates } from './candidates.ts'
-import { operandReader, valuesOf, type ConditionScope, type Test, type Values } from './conditions.ts'
+import { operandReader, valuesOf, type Columns, type ConditionScope, type Test, type Values } from './conditions.ts'
 import type { RoleGraph } from './roles.ts'
 import type { Place } from './rule-index.ts'
 
@@ -27,6 +27,8 @@ export interface CompiledParts {
   readonly roles: ReadonlyMap<string, RoleGraph>
   readonly scope: ConditionScope
   readonly matcher: Test
+  /** The columns of each rule, as the compiled matcher reads them. */
+  readonly records: readonly Columns[]
   /** Of the rules that deny; empty where the effect asks rules of both kinds in one order. */
   readonly denying: Candidates
   /** Of all other rules. */
@@ -49,18 +51,20 @@ class Compiled implements CompiledRuleSet {
   readonly roles: ReadonlyMap<string, RoleGraph>
   readonly scans: CompiledRuleSet['scans']
   readonly #matcher: Test
+  readonly #records: readonly Columns[]
   readonly #denying: Candidates
   readonly #others: Candidates
   readonly #effectColumn: number
   readonly #paths: readonly RolePath[]
 
-  constructor({ policyVersion, model, rules, roles, scope, matcher, denying, others, scans }: CompiledParts) {
+  constructor({ policyVersion, model, rules, roles, scope, matcher, records, denying, others, scans }: CompiledParts) {
     this.policyVersion = policyVersion
     this.model = model
     this.rules = rules
     this.roles = roles
     this.scans = scans
     this.#matcher = matcher
+    this.#records = records
     this.#denying = denying
     this.#others = others
     this.#effectColumn = model.columns.indexOf('eft')
@@ -92,8 +96,8 @@ class Compiled implements CompiledRuleSet {
   }
 
   #holds(place: Place, values: Values): boolean {
-    const row = this.rules[place]
-    return row !== undefined && this.#matcher(values, row.values)
+    const record = this.#records[place]
+    return record !== undefined && this.#matcher(values, record)
   }
 
   /** The roles over which the rule applied, from each role call of the matcher that holds. */
@@ -107,7 +111,7 @@ class Compiled implements CompiledRuleSet {
   }
 }
 
-type RolePath = (values: Values, columns: readonly string[]) => readonly string[]
+type RolePath = (values: Values, columns: Columns) => readonly string[]
 
 function rolePath(call: RoleCall, scope: ConditionScope): RolePath {
   const readers = call.arguments.map((argument) => operandReader(argument, scope))
