@@ -1,4 +1,4 @@
-import type { Reason, Rule } from '../decision/decision.ts'
+import type { CandidateDecision, Reason, Rule } from '../decision/decision.ts'
 
 // The shapes of `data`, one for each type of event; docs/events.md and event.schema.json are their contract.
 
@@ -49,6 +49,8 @@ export interface DecisionData {
   readonly action: ActionData
   readonly resource: ResourceData
   readonly context: ContextData
+  /** Left out while no candidate is loaded; null where it was not asked. */
+  readonly candidate?: CandidateDecision | null
   readonly redacted?: readonly string[]
 }
 
@@ -112,12 +114,21 @@ export interface PolicyProblem {
 }
 
 export interface PolicyData {
-  readonly change: 'loaded' | 'rejected'
+  readonly change: 'loaded' | 'rejected' | 'candidate-loaded' | 'candidate-removed'
+  /** Where the version was read. */
+  readonly origin: 'folder' | 'last-good'
+  /** Whether it is a version of the candidate policy. */
+  readonly candidate: boolean
   /** Null where the folder could not even be read. */
   readonly policyVersion: string | null
+  /** The version in force until then; null where there was none. */
   readonly previousVersion: string | null
   readonly files: readonly { readonly name: string; readonly sha256: string }[]
+  /** Who made the version, for what ticket, in the words of those who signed it. */
   readonly author: string | null
+  readonly ticket: string | null
+  /** Ids of the keys that signed it. */
+  readonly signedBy: readonly string[]
   readonly rules: { readonly added: number; readonly removed: number; readonly total: number }
   readonly problems: readonly PolicyProblem[]
 }

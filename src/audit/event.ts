@@ -61,6 +61,7 @@ export function decisionEvent(
     action: action.data,
     resource: resource.data,
     context: contextData(request.context),
+    ...(decision.candidate === undefined ? {} : { candidate: decision.candidate }),
     ...redactedMember([...action.redacted, ...resource.redacted]),
   }
   return {

@@ -1,5 +1,6 @@
 import type { AuditLog } from '../audit/audit-log.ts'
 import { decisionEvent } from '../audit/event.ts'
+import { CandidateTrial } from '../decision/candidate.ts'
 import { auditUnavailable, decide } from '../decision/decide.ts'
 import type { Decision } from '../decision/decision.ts'
 import type { RuleSet } from '../decision/rule-set.ts'
@@ -9,6 +10,8 @@ import { writeCheckResponse } from './write-response.ts'
 
 export interface CheckParts {
   readonly rulesInForce: () => RuleSet | undefined
+  /** Rules that are tried on each request and never enforced. */
+  readonly candidate: () => RuleSet | undefined
   readonly auditLog: AuditLog
   readonly reading: Reading
   readonly anonymous: 'deny' | 'pass'
@@ -27,10 +30,12 @@ export interface CheckAnswer {
 export type Check = (call: CheckCall) => Promise<CheckAnswer>
 
 export function createCheck(parts: CheckParts): Check {
-  const { rulesInForce, auditLog, reading, anonymous, newId, nowUs } = parts
+  const { rulesInForce, candidate, auditLog, reading, anonymous, newId, nowUs } = parts
+  const trial = new CandidateTrial(candidate, nowUs)
   return async (call) => {
     const request = readCheckRequest(call, reading)
-    const decision = decide(request, rulesInForce(), { decisionId: newId(), nowUs, anonymous })
+    const options = { decisionId: newId(), nowUs, anonymous }
+    const decision = trial.beside(decide(request, rulesInForce(), options), request, options)
     const late = auditUnavailable(decision)
     // Recorded before it is answered: a request that nobody can account for is never let through.
     const kept = await auditLog.append(decisionEvent(request, decision), {

@@ -20,12 +20,17 @@ export function decide(request: AccessRequest, rules: RuleSet | undefined, optio
   return { ...answer, decisionId: options.decisionId, durationUs: Math.max(0, Math.round(options.nowUs() - startUs)) }
 }
 
-/** The decision that is answered when the record of another one came too late: same id and policy, never an allow. */
+/**
+ * The decision that is answered when the record of another one came too late: same id and policy, never an allow. By a
+ * candidate it would have been the same denial.
+ */
 export function auditUnavailable(decision: Decision): Decision {
+  const { decisionId, durationUs, policyVersion, candidate } = decision
+  const denial = { ...deny('AUDIT_UNAVAILABLE', policyVersion), decisionId, durationUs }
+  if (candidate === undefined) return denial
   return {
-    ...deny('AUDIT_UNAVAILABLE', decision.policyVersion),
-    decisionId: decision.decisionId,
-    durationUs: decision.durationUs,
+    ...denial,
+    candidate: candidate && { effect: 'deny', reason: 'AUDIT_UNAVAILABLE', policyVersion: candidate.policyVersion },
   }
 }
 

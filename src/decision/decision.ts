@@ -49,10 +49,20 @@ export interface Deny {
   readonly detail?: string
 }
 
+/** What a candidate policy would have decided of the same request; nobody acts on it. */
+export interface CandidateDecision {
+  readonly effect: 'allow' | 'deny'
+  readonly reason: Reason
+  /** The candidate's. */
+  readonly policyVersion: string | null
+}
+
 /** The PDP's answer to one Check. */
 export type Decision = (Allow | Deny) & {
   /** UUIDv7; travels through Envoy and comes back in the access log. */
   readonly decisionId: string
-  /** Time spent deciding, in whole microseconds. */
+  /** Time spent deciding, in whole microseconds; a candidate's time is not part of it. */
   readonly durationUs: number
+  /** Left out where no candidate is loaded; null where the candidate was too slow to be asked. */
+  readonly candidate?: CandidateDecision | null
 }

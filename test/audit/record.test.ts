@@ -135,7 +135,8 @@ describe('encodeEvent', () => {
   test('keeps as many of a policy’s problems as fit', () => {
     const problem = { file: 'policy.csv', line: 1, column: 1, code: 'RULE_SHORT', message: 'x'.repeat(150) }
     const event = policyEvent(id, time, {
-      ...{ change: 'rejected', policyVersion: null, previousVersion: null, files: [], author: null },
+      ...{ change: 'rejected', origin: 'folder', candidate: false, policyVersion: null, previousVersion: null },
+      ...{ files: [], author: null, ticket: null, signedBy: [] },
       rules: { added: 0, removed: 0, total: 0 },
       problems: Array<typeof problem>(5000).fill(problem),
     })

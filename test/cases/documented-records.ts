@@ -36,6 +36,7 @@ const envoy: EnvoyData = {
 }
 
 const { effect, reason, rule } = decision
+const candidate = { effect: 'deny', reason: 'NO_MATCHING_RULE', policyVersion: `sha256:${'6a'.repeat(32)}` } as const
 
 /** One event of each type: a run that starts, loads its policy, decides one access and hears of its outcome. */
 const events: readonly AuditEvent[] = [
@@ -53,17 +54,21 @@ const events: readonly AuditEvent[] = [
   }),
   policyEvent(uuid(2), at('09:59:58.100'), {
     change: 'loaded',
+    origin: 'folder',
+    candidate: false,
     policyVersion,
     previousVersion: null,
     files: [
       { name: 'model.conf', sha256: 'a1'.repeat(32) },
       { name: 'policy.csv', sha256: 'b2'.repeat(32) },
     ],
-    author: null,
+    author: 'Ana Li',
+    ticket: 'CHG-1207',
+    signedBy: ['c3'.repeat(32)],
     rules: { added: 14, removed: 0, total: 14 },
     problems: [],
   }),
-  decisionEvent(ordersRequest, decision),
+  decisionEvent(ordersRequest, { ...decision, candidate }),
   accessEvent({
     ...ordersRequest,
     id: uuid(4),

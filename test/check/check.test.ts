@@ -14,6 +14,7 @@ function checkOf(auditLog: FakeAuditLog, parts: Partial<CheckParts> = {}): Check
   const rules = allowing()
   const common = {
     rulesInForce: () => rules,
+    candidate: () => undefined,
     reading,
     anonymous: 'deny',
     newId: () => uuidv7(),

@@ -123,10 +123,14 @@ describe('the table of a trail', () => {
   test('tells policy changes and gaps in words, and begins a new table each day', () => {
     const policy = policyEvent(idOf(5), timeAt(0), {
       change: 'loaded',
+      origin: 'folder',
+      candidate: false,
       policyVersion,
       previousVersion: null,
       files: [],
       author: null,
+      ticket: null,
+      signedBy: [],
       rules: { added: 1, removed: 0, total: 1 },
       problems: [],
     })

@@ -37,6 +37,7 @@ function listenFor(auditLog: Spool): Promise<Listener> {
   if (!address.ok) throw new Error(address.problem)
   const check = createCheck({
     rulesInForce: () => ruleSetThat(() => allowed),
+    candidate: () => undefined,
     auditLog,
     reading: { trustDomains: acceptedDomains, allowedPaths: new Set(), now: () => new Date() },
     anonymous: 'deny',

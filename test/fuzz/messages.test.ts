@@ -52,7 +52,12 @@ describe(`bytes of Envoy, spoiled (${String(runs)} runs, COUNTERSIGN_FUZZ_SEED=$
         fc.asyncProperty(checks, async (bytes) => {
           const auditLog = new FakeAuditLog()
           const parts = { auditLog, reading, newId: () => uuidv7(), nowUs: () => performance.now() * 1000 }
-          const check = createCheck({ ...parts, rulesInForce: () => narrow, anonymous: 'pass' })
+          const check = createCheck({
+            ...parts,
+            rulesInForce: () => narrow,
+            candidate: () => undefined,
+            anonymous: 'pass',
+          })
           const { response, decision } = await check(received(bytes))
           const [record, ...more] = auditLog.decisions
           expect(more).toEqual([])
