@@ -37,7 +37,13 @@ function answerWithout(casbin: PlainCasbin, request: PolicyRequest, taken: reado
     const answer = always?.(policy)
     if (answer !== undefined) return answer
   }
-  return casbin.answerWith((calls) => taken.reduce((changed, { change }) => change(changed, policy), calls), request)
+  return casbin.answerWith(
+    {
+      calls: (own) => taken.reduce((changed, { calls }) => calls?.(changed, policy) ?? changed, own),
+      rules: (own) => taken.reduce((changed, { rules }) => rules?.(changed) ?? changed, own),
+    },
+    request,
+  )
 }
 
 function sameAnswer(policy: AskedPolicy, casbin: CasbinAnswer, own: OwnAnswer): boolean {

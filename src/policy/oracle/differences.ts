@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { linksOf, reaches } from './casbin-links.ts'
-import type { AskedPolicy, CasbinAnswer, CasbinCalls } from './plain-casbin.ts'
+import type { AskedPolicy, CasbinAnswer, CasbinCalls, Rule } from './plain-casbin.ts'
 
 /**
  * One way in which the rules here are meant to answer otherwise than Casbin. It is written as the change of Casbin that
@@ -10,7 +10,8 @@ export interface Difference {
   readonly name: string
   /** For `docs/casbin.md`. */
   readonly meaning: string
-  readonly change: (calls: CasbinCalls, policy: AskedPolicy) => CasbinCalls
+  readonly calls?: (calls: CasbinCalls, policy: AskedPolicy) => CasbinCalls
+  readonly rules?: (rules: readonly Rule[]) => readonly Rule[]
   /** The answer to every request, where the difference settles that by itself. */
   readonly always?: (policy: AskedPolicy) => CasbinAnswer | undefined
 }
@@ -21,12 +22,12 @@ export const differences = [
     name: 'role-names-with-commas',
     meaning:
       'Casbin remembers the role calls of a request by their arguments joined with commas, so that `a,b` in the domain `c` is taken for `a` in the domain `b,c`. Here names are kept apart.',
-    change: (calls) => ({ ...calls, role: calls.roleAfresh }),
+    calls: (calls) => ({ ...calls, role: calls.roleAfresh }),
   },
   {
     name: 'deep-roles',
     meaning: 'Casbin’s roles silently end after ten links. Here there is no limit.',
-    change: (calls, policy) => ({
+    calls: (calls, policy) => ({
       ...calls,
       role: (name, values) =>
         calls.role(name, values) === true || reaches(linksOf(policy, name), values.map(asCasbinReads)),
@@ -36,7 +37,7 @@ export const differences = [
     name: 'no-addresses',
     meaning:
       'Casbin’s `ipMatch` throws where a value is no IP address, so that the whole request gets no answer, and takes IPv4 and IPv6 addresses for each other. Here both are false.',
-    change: (calls) => ({
+    calls: (calls) => ({
       ...calls,
       call: (name, values) => (name === 'ipMatch' && !sameFamily(values) ? false : calls.call(name, values)),
     }),
@@ -45,7 +46,7 @@ export const differences = [
     name: 'nothing-found',
     meaning:
       'Where `keyGet` and `keyGet2` find nothing, Casbin’s give an empty text or `undefined`, which can be equal to another one, or to 0. Here the result is absent: it equals nothing.',
-    change: (calls) => ({
+    calls: (calls) => ({
       ...calls,
       call: (name, values) => {
         const result = calls.call(name, values)
@@ -57,16 +58,21 @@ export const differences = [
     name: 'absent-tokens',
     meaning:
       'Casbin’s functions and role calls take an absent token for an empty text, which `*` matches and which has itself as role, or throw. Here every function and role call is false of it, and nothing can be got from it.',
-    change: (calls) => ({
+    calls: (calls) => ({
       call: (name, values) => (values.every(isPresent) ? calls.call(name, values) : nothingOf(name)),
       role: (name, values) => values.every(isPresent) && calls.role(name, values),
       roleAfresh: calls.roleAfresh,
     }),
   },
   {
+    name: 'duplicate-rules',
+    meaning:
+      'Where several rules allow and none denies, the last of them is named. For Casbin a rule that stands twice is two rules; here it counts once, where it stands first.',
+    rules: (rules) => [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()],
+  },
+  {
     name: 'no-rules',
     meaning: 'Without a rule Casbin evaluates the matcher on empty columns, and may allow. Here nothing is allowed.',
-    change: (calls) => calls,
     always: ({ rows }) => (rows.some(({ type }) => type === 'p') ? undefined : { effect: 'deny', row: null }),
   },
 ] as const satisfies readonly Difference[]

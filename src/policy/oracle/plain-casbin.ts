@@ -4,7 +4,7 @@ import {
   newModelFromString,
   Util,
   type Adapter,
-  type Assertion,
+  Assertion,
   type Model,
   type RoleManager,
 } from 'casbin'
@@ -27,6 +27,17 @@ export interface CasbinCalls {
   /** The same, with nothing remembered of the calls before. */
   readonly roleAfresh: (name: string, values: readonly unknown[]) => unknown
 }
+
+/** What would be otherwise about Casbin. */
+export interface CasbinChange {
+  /** Handed the calls as they are, gives those that are made instead. */
+  readonly calls: (calls: CasbinCalls) => CasbinCalls
+  /** Handed the rules in the order in which Casbin goes through them, gives those through which it goes instead. */
+  readonly rules: (rules: readonly Rule[]) => readonly Rule[]
+}
+
+/** The values of a rule. */
+export type Rule = readonly string[]
 
 /** A policy as the oracle needs it. */
 export interface AskedPolicy {
@@ -63,9 +74,9 @@ export class PlainCasbin {
     return this.#ask(this.#enforcer, request)
   }
 
-  /** What Casbin would answer if its calls were other ones. `change` is handed the calls as they are. Never throws. */
-  answerWith(change: (calls: CasbinCalls) => CasbinCalls, request: PolicyRequest): CasbinAnswer {
-    return this.#ask(this.#enforcer.withCalls(change), request)
+  /** What Casbin would answer if it were changed. Never throws. */
+  answerWith(change: CasbinChange, request: PolicyRequest): CasbinAnswer {
+    return this.#ask(this.#enforcer.changed(change), request)
   }
 
   #ask(enforcer: OpenEnforcer, request: PolicyRequest): CasbinAnswer {
@@ -96,17 +107,17 @@ class OpenEnforcer extends Enforcer {
   }
 
   /** For one request: while Casbin answers one, it remembers its role calls. */
-  withCalls(change: (calls: CasbinCalls) => CasbinCalls): OpenEnforcer {
+  changed(change: CasbinChange): OpenEnforcer {
     const own = this.fm.getFunctions() as ReadonlyMap<string, AnyFunction>
     const definitions = this.model.model.get('g') ?? new Map<string, Assertion>()
     const remembering = new Map([...definitions].map(([name, { rm }]) => [name, roleFunction(rm)]))
-    const { call, role } = change({
+    const { call, role } = change.calls({
       call: (name, values) => own.get(name)?.(...values),
       role: (name, values) => remembering.get(name)?.(...values),
       roleAfresh: (name, values) => roleFunction(definitions.get(name)?.rm)(...values),
     })
     const enforcer = new OpenEnforcer()
-    enforcer.setModel(withoutRoles(this.model))
+    enforcer.setModel(changedModel(this.model, change))
     const functions = enforcer.fm.getFunctions() as Map<string, AnyFunction>
     for (const name of own.keys()) functions.set(name, (...values) => call(name, values))
     for (const name of definitions.keys()) functions.set(name, (...values) => role(name, values))
@@ -119,10 +130,14 @@ function roleFunction(manager: RoleManager | undefined): AnyFunction {
   return Util.generateSyncedGFunction(manager) as AnyFunction
 }
 
-/** The same model with the same rules. Its role definitions would take precedence over functions of their names. */
-function withoutRoles(model: Model): Model {
+/** The same model with other rules, and without role definitions: they would take precedence over functions of their names. */
+function changedModel(model: Model, change: CasbinChange): Model {
   const copy = newModel()
   for (const [section, definitions] of model.model) if (section !== 'g') copy.model.set(section, definitions)
+  const rules = model.model.get('p')?.get('p')
+  if (rules === undefined) return copy
+  const changed = Object.assign(new Assertion(), rules, { policy: change.rules(rules.policy) })
+  copy.model.set('p', new Map([['p', changed]]))
   return copy
 }
 
