@@ -35,7 +35,13 @@ interface TestDraft {
   readonly rule: { readonly text: string; readonly offset: number } | null
 }
 
-export const testLimits: YamlLimits = { text: 4 * 1024 * 1024, entries: 10_000, entry: 65_536, depth: 8 }
+export const testLimits: YamlLimits = {
+  text: 4 * 1024 * 1024,
+  entries: 10_000,
+  entry: 8_192,
+  commented: 65_536,
+  depth: 8,
+}
 const maxNameLength = 200
 const maxProblems = 1_000
 

@@ -18,8 +18,10 @@ export interface YamlLimits {
   /** Characters of the whole text. */
   readonly text: number
   readonly entries: number
-  /** Characters of one entry. */
+  /** Characters of one entry, or of a list in brackets, that are neither comments nor blanks. */
   readonly entry: number
+  /** Characters of one entry with its comments and blanks, and of a line. */
+  readonly commented: number
   /** Lists and mappings inside one another. */
   readonly depth: number
 }
@@ -46,6 +48,12 @@ export interface YamlList {
 /** With this the lexer announces that the next lexeme is content, whatever it begins with. */
 const contentFollows = '\u001F'
 
+/** What may stand around a document without a meaning. */
+const blank: ReadonlySet<string> = new Set(['comment', 'newline', 'space'])
+
+/** So many faults are enough. */
+const maxFaults = 100
+
 /** Repeated keys are left to the reader: the library compares each key with each other. */
 const composing: ParseOptions & { readonly schema: 'core'; readonly version: '1.2' } = {
   schema: 'core',
@@ -61,12 +69,7 @@ const composing: ParseOptions & { readonly schema: 'core'; readonly version: '1.
  */
 export async function readYamlList(text: string, limits: YamlLimits, pace: Pace): Promise<YamlList> {
   const reading = new Reading(limits)
-  try {
-    if (reading.mayBeRead(text)) await reading.read(text, pace)
-  } catch (fault) {
-    // The library says that it never throws for a text.
-    reading.fault(reading.offset, `not valid YAML: ${messageOf(fault)}`)
-  }
+  if (reading.mayBeRead(text)) await reading.read(text, pace)
   const { entries, faults, lines } = reading
   return {
     entries,
@@ -82,51 +85,78 @@ class Reading {
   readonly entries: YamlEntry[] = []
   readonly faults: YamlFault[] = []
   readonly lines = new LineCounter()
-  readonly #parser = new Parser((offset) => void this.lines.addNewLine(offset))
+  readonly #parser = new Parser()
   /** For what stands around the entries. */
   readonly #composer = new Composer(composing)
   readonly #limits: YamlLimits
   #documents = 0
+  #isContent = false
+  /** Where the entry begins that is being read, and how much of it is content. */
+  #entry = { start: 0, content: 0 }
 
   constructor(limits: YamlLimits) {
     this.#limits = limits
-    this.lines.addNewLine(0)
-  }
-
-  get offset(): number {
-    return this.#parser.offset
   }
 
   fault(offset: number, message: string): void {
     this.faults.push({ offset, message })
   }
 
+  /** Finds the lines, and what need not be read to be refused. */
   mayBeRead(text: string): boolean {
-    const control = /[^\P{Cc}\t\r\n]/u.exec(text)
     if (text.length > this.#limits.text) {
       this.fault(0, `the file has ${String(text.length)} characters; at most ${String(this.#limits.text)} are allowed`)
-    } else if (control !== null) {
-      for (let at = text.indexOf('\n'); at !== -1 && at < control.index; at = text.indexOf('\n', at + 1)) {
-        this.lines.addNewLine(at + 1)
+      return false
+    }
+    for (let start = 0, end = 0; end !== -1; start = end + 1) {
+      end = text.indexOf('\n', start)
+      this.lines.addNewLine(start)
+      if ((end === -1 ? text.length : end) - start > this.#limits.commented && this.faults.length === 0) {
+        this.fault(start, `the line has more than ${String(this.#limits.commented)} characters`)
       }
+    }
+    const control = /[^\P{Cc}\t\r\n]/u.exec(text)
+    if (control !== null) {
       this.fault(control.index, `the control character ${JSON.stringify(control[0])} is not allowed in YAML`)
     }
     return this.faults.length === 0
   }
 
   async read(text: string, pace: Pace): Promise<void> {
-    let isContent = false
-    for (const lexeme of new Lexer().lex(text)) {
-      if (!isContent) this.#refuse(lexeme)
-      isContent = lexeme === contentFollows
-      for (const token of this.#parser.next(lexeme)) this.#take(token)
-      this.#takeEntries()
-      if (this.faults.length > 0) return
+    const lexemes = new Lexer().lex(text)
+    while (this.#tried(() => this.#next(lexemes)) && this.faults.length === 0) {
       if (pace.due) await pace.rest()
     }
+    if (this.faults.length === 0) this.#tried(() => this.#end(text.length))
+  }
+
+  /** The library says that it never throws for a text; should it, that is a fault of the text. */
+  #tried(step: () => boolean): boolean {
+    try {
+      return step()
+    } catch (fault) {
+      this.fault(this.#parser.offset, `not valid YAML: ${messageOf(fault)}`)
+      return false
+    }
+  }
+
+  /** False where the text ends. */
+  #next(lexemes: Iterator<string, void>): boolean {
+    const { value: lexeme } = lexemes.next()
+    if (lexeme === undefined) return false
+    if (!this.#isContent) this.#refuse(lexeme)
+    const content = this.#isContent || !/^[\s#]/.test(lexeme) ? lexeme.length : 0
+    this.#isContent = lexeme === contentFollows
+    for (const token of this.#parser.next(lexeme)) this.#take(token)
+    this.#takeEntries(content)
+    return true
+  }
+
+  #end(length: number): boolean {
     for (const token of this.#parser.end()) this.#take(token)
-    if (this.faults.length > 0) return
-    for (const document of this.#composer.end(true, text.length)) this.#takeFaults(document)
+    if (this.faults.length > 0) return false
+    for (const document of this.#composer.end(true, length)) this.#takeFaults(document)
+    return true
   }
 
   #refuse(lexeme: string): void {
@@ -140,7 +170,8 @@ class Reading {
 
   #take(token: CST.Token): void {
     if (token.type === 'document') this.#takeDocument(token)
-    else this.#compose(token)
+    else if (token.type === 'error') this.fault(token.offset, `not valid YAML: ${token.message}`)
+    else if (!blank.has(token.type)) this.#compose(token)
   }
 
   #takeDocument(document: CST.Document): void {
@@ -165,14 +196,22 @@ class Reading {
   }
 
   /** Takes finished entries of the list, so that their syntax need not be kept; the parser looks at the last two. */
-  #takeEntries(): void {
+  #takeEntries(content: number): void {
     const [document, value] = this.#parser.stack
-    if (document?.type !== 'document' || value === undefined) return
-    const start = (value.type === 'block-seq' ? value.items.at(-1)?.start[0] : value)?.offset ?? value.offset
-    if (this.offset - start > this.#limits.entry) {
-      this.fault(start, `what begins here is longer than ${String(this.#limits.entry)} characters`)
-    } else if (value.type === 'block-seq' && value.items.length > 2) {
-      for (const item of value.items.splice(0, value.items.length - 2)) this.#takeEntry(document, value, item)
+    if (document?.type !== 'document') return
+    const list = value?.type === 'block-seq' ? value : undefined
+    this.#measure(list?.items.at(-1)?.start[0]?.offset ?? document.offset, content)
+    if (list === undefined || list.items.length < 3) return
+    for (const item of list.items.splice(0, list.items.length - 2)) this.#takeEntry(document, list, item)
+  }
+
+  #measure(start: number, content: number): void {
+    if (start === this.#entry.start) this.#entry.content += content
+    else this.#entry = { start, content }
+    if (this.#entry.content > this.#limits.entry) {
+      this.fault(start, `what begins here has more than ${String(this.#limits.entry)} characters`)
+    } else if (this.#parser.offset - start > this.#limits.commented) {
+      this.fault(start, `with comments and blanks, more than ${String(this.#limits.commented)} characters begin here`)
     }
   }
 
@@ -199,7 +238,8 @@ class Reading {
   }
 
   #takeFaults(document: Document.Parsed): void {
-    for (const { pos, message } of [...document.errors, ...document.warnings]) {
+    const room = maxFaults - this.faults.length
+    for (const { pos, message } of [...document.errors, ...document.warnings].slice(0, room)) {
       this.fault(pos[0], `not valid YAML: ${message}`)
     }
   }

@@ -54,6 +54,14 @@ describe('a list of tests', () => {
     expect(await parse(text)).toEqual({ cases: [], problems: [] })
   })
 
+  test('may hold long comments', async () => {
+    const { cases, problems } = await parse(
+      '# x\n'.repeat(30_000) + good + '# x\n'.repeat(10_000) + good.replace('name: a', 'name: b'),
+    )
+    expect(problems).toEqual([])
+    expect(cases.map(({ line }) => line)).toEqual([30_001, 40_004])
+  })
+
   test('takes numbers as they are written', async () => {
     const { cases } = await parse(good.replace('web', 'web, port: 0443, obj: 1.10'))
     expect(cases[0]?.request).toEqual({ sub: 'web', port: '0443', obj: '1.10' })
@@ -238,18 +246,18 @@ describe('what is no list of tests is refused:', () => {
     ['an unknown alias', good.replace('web', '*web'), ['2:19: the alias *web has no anchor &web before it']],
     [
       'too long an entry',
-      good.replace('web', 'x'.repeat(70_000)),
-      ['1:1: what begins here is longer than 65536 characters'],
+      good.replace('web', 'x'.repeat(9_000)),
+      ['1:1: what begins here has more than 8192 characters'],
     ],
     [
       'too long a list in brackets',
-      `[${'{}, '.repeat(20_000)}]`,
-      ['1:1: what begins here is longer than 65536 characters'],
+      `[${'{}, '.repeat(5_000)}]`,
+      ['1:1: what begins here has more than 8192 characters'],
     ],
     [
       'too large a file',
-      '#'.repeat(testLimits.text + 1),
-      ['1:1: the file has 4194305 characters; at most 4194304 are allowed'],
+      '#\n'.repeat(testLimits.text / 2 + 1),
+      ['1:1: the file has 4194306 characters; at most 4194304 are allowed'],
     ],
   ])('%s', async (_title, text, expected) => {
     const problems = await problemsOf(text)
@@ -269,6 +277,12 @@ describe('what is no list of tests is refused:', () => {
     const { problems } = await parse(text)
     expect(problems[0]).toMatchObject({ code: 'TEST_INVALID', message: expect.stringMatching(/^not valid YAML: /) })
     expect(problems.map((found) => found.line)).toContain(line)
+  })
+
+  test('work that is given up ends', async () => {
+    const given = AbortSignal.abort(new Error('given up'))
+    const file = { name: 'tests.yaml', text: '# x\n'.repeat(500_000), sha256: '' }
+    await expect(parseTests(file, { model: { tokens }, rows: [] }, new Pace(given))).rejects.toThrow('given up')
   })
 
   test('at most 10,000 tests are read', async () => {
