@@ -9,8 +9,9 @@ import { CountersignError, messageOf } from './errors.ts'
 import { createIds } from './ids.ts'
 import { listen, type Listener, type ListenerParts, type ListenerSettings } from './grpc/listener.ts'
 import { readTls } from './grpc/tls.ts'
-import { PolicyInForce } from './policy/in-force.ts'
-import { type PolicyReload, startReload } from './policy/reload.ts'
+import { buildPolicy, type LoadOptions } from './policy/load.ts'
+import { type Policies, startPolicies } from './policy/policies.ts'
+import { readSigners } from './policy/source/manifest.ts'
 import { parseSpiffePattern, type SpiffePattern, spiffeMatches } from './policy/patterns/spiffe-match.ts'
 import { type Delivery, startDelivery } from './sinks/delivery.ts'
 import { readLogin } from './sinks/login.ts'
@@ -21,7 +22,8 @@ import { setGauges } from './telemetry/gauges.ts'
 import { isReady, livenessOf, type PartStates, readinessOf, readinessTeller, warningsOf } from './telemetry/health.ts'
 import { type Log, type OpenLog, openLog } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { countEntry, measured, tellPolicy } from './telemetry/observe.ts'
+import { countEntry, measured } from './telemetry/observe.ts'
+import { candidateTeller, policyTeller } from './telemetry/policy.ts'
 
 // The composition root: every part is made here and nowhere else.
 
@@ -38,8 +40,11 @@ export interface RunningServer {
 
 const newId = createIds()
 
-/** How often the policy folder is looked at, whether or not the system announces a change. */
-const policyPollMs = 1000
+/**
+ * How often policy folders are looked at, whether or not the system announces a change; how long the start waits for a
+ * policy; and when the last good one is kept again after that failed.
+ */
+const policyTimes = { pollMs: 1000, startMs: 20_000, retryMs: 10_000 }
 /** How often health follows the state of the parts. */
 const healthMs = 250
 
@@ -49,6 +54,7 @@ interface Inputs {
   readonly listening: ListenerSettings
   readonly callers: readonly SpiffePattern[]
   readonly sinks: Readonly<Record<string, SinkSettings>>
+  readonly loading: LoadOptions
 }
 
 interface Parts extends Inputs {
@@ -57,8 +63,7 @@ interface Parts extends Inputs {
   readonly metrics: Metrics
   readonly spool: Spool
   readonly delivery: Delivery
-  readonly inForce: PolicyInForce
-  readonly policy: PolicyReload
+  readonly policy: Policies
 }
 
 interface Ports {
@@ -110,9 +115,8 @@ async function startParts(inputs: Inputs, version: string): Promise<Parts> {
   const metrics = createMetrics()
   const spool = await openSpool(settings, version)
   const delivery = startSinks(inputs, { log, metrics, spool })
-  const inForce = new PolicyInForce()
-  const policy = await startPolicy(settings, { log, metrics, spool, inForce })
-  return { ...inputs, log, closeLog, metrics, spool, delivery, inForce, policy }
+  const policy = await startPolicy(inputs, { log, metrics, spool })
+  return { ...inputs, log, closeLog, metrics, spool, delivery, policy }
 }
 
 /** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
@@ -151,7 +155,12 @@ function readInputs(settings: Settings): Inputs {
     listening: listenerSettings(settings),
     callers: (settings.tls?.callers ?? []).map(callerPattern),
     sinks: Object.fromEntries(sinks),
+    loading: loadOptions(settings),
   }
+}
+
+function loadOptions({ policy: { signers, requireSignature, minPatternSegments } }: Settings): LoadOptions {
+  return { signers: readSigners(signers), requireSignature, minPatternSegments }
 }
 
 function listenerSettings({ listen: address, insecure, tls, connections }: Settings): ListenerSettings {
@@ -220,17 +229,18 @@ function startSinks({ settings, sinks }: Inputs, { log, metrics, spool }: Pick<P
 }
 
 function startPolicy(
-  settings: Settings,
-  { log, metrics, spool, inForce }: Pick<Parts, 'log' | 'metrics' | 'spool' | 'inForce'>,
-): Promise<PolicyReload> {
-  return startReload({
+  { settings, loading }: Inputs,
+  { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>,
+): Promise<Policies> {
+  return startPolicies({
     dir: settings.policy.dir,
-    pollMs: policyPollMs,
-    inForce,
+    candidateDir: settings.policy.candidate,
+    keptDir: join(settings.data, 'policy'),
+    ...policyTimes,
+    build: (snapshot, signal) => buildPolicy(snapshot, { ...loading, signal }),
     record: (event) => spool.record(event),
-    onChange: (status) => {
-      tellPolicy(status, metrics, log)
-    },
+    onChange: policyTeller(metrics, log),
+    onCandidate: candidateTeller(metrics, log),
     ids: newId,
     now: () => new Date(),
   })
@@ -255,9 +265,10 @@ function listenerParts(parts: Parts): ListenerParts {
   }
 }
 
-function createCheckStory({ settings, spool, inForce }: Parts, trustDomains: ReceiveParts['trustDomains']): Check {
+function createCheckStory({ settings, spool, policy }: Parts, trustDomains: ReceiveParts['trustDomains']): Check {
   return createCheck({
-    rulesInForce: () => inForce.rules,
+    rulesInForce: () => policy.rulesInForce(),
+    candidate: () => policy.candidate(),
     auditLog: spool,
     reading: { trustDomains, allowedPaths: new Set(settings.paths.allow), now: () => new Date() },
     anonymous: settings.identity.anonymous,

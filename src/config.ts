@@ -73,7 +73,7 @@ export const settingsSchema = z.strictObject({
   admin: parsedBy(parseTcpAddress)
     .prefault('127.0.0.1:9190')
     .describe('Where metrics, `/healthz` and `/readyz` are served, without TLS.'),
-  data: text.default('./countersign-data').describe('Folder of `spool/`, `archive/` and `keys/`.'),
+  data: text.default('./countersign-data').describe('Folder of `spool/`, `archive/`, `policy/` and `keys/`.'),
   insecure: z
     .boolean()
     .default(false)
@@ -102,6 +102,24 @@ export const settingsSchema = z.strictObject({
   policy: z
     .strictObject({
       dir: text.default('./policy').describe('The policy folder: `model.conf`, `*.csv` and, if wanted, `tests.yaml`.'),
+      candidate: text
+        .optional()
+        .describe('Folder of a candidate policy, which is evaluated beside the one in force and never enforced.'),
+      requireSignature: z
+        .boolean()
+        .default(false)
+        .describe('Refuses a policy without a manifest that one of `policy.signers` signed.'),
+      signers: z.array(text).default([]).describe('Files with the public keys (PEM) of those who may sign a policy.'),
+      minPatternSegments: z
+        .int()
+        .min(0)
+        .max(64)
+        .default(0)
+        .describe('Segments that a path pattern fixes before its first wildcard; a rule with a wider one is refused.'),
+    })
+    .refine(({ requireSignature, signers }) => !requireSignature || signers.length > 0, {
+      path: ['signers'],
+      message: 'at least one key file where policy.requireSignature is true',
     })
     .prefault({}),
   paths: z

@@ -184,6 +184,12 @@ describe('a value that is not allowed is refused by name, with what was found an
       'replica: found "-x"; allowed: up to 127 letters, digits, ".", "_" and "-", a letter or digit first',
     ],
     [{ tls: { key: 'k' } }, 'tls.certificate: is missing; allowed: a text'],
+    [
+      { policy: { requireSignature: true } },
+      'policy.signers: is missing; allowed: at least one key file where policy.requireSignature is true',
+    ],
+    [{ policy: { minPatternSegments: -1 } }, 'policy.minPatternSegments: found -1; allowed: at least 0'],
+    [{ policy: { candidate: '' } }, 'policy.candidate: found ""; allowed: at least 1 character'],
     [{ sinks: {} }, 'sinks: found a mapping; allowed: at least one sink is needed: records have to go somewhere'],
     [{ sinks: { kafka: { type: 'kafak' } } }, 'sinks.kafka.type: found "kafak"; allowed: archive, kafka'],
     [{ sinks: { kafka: {} } }, 'sinks.kafka.type: is missing; allowed: archive, kafka'],

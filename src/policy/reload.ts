@@ -1,164 +1,182 @@
-import { policyEvent, type AuditEvent } from '../audit/event.ts'
+import type { PolicyData } from '../audit/event-data.ts'
+import { Announcements, type AnnounceOptions } from './announce.ts'
 import { changeBetween, refusalOf } from './change.ts'
+import { buildSource, doneWithin, FollowedFolder, type FollowOptions } from './follow.ts'
 import type { PolicyInForce } from './in-force.ts'
-import { buildPolicy, type LoadedPolicy, type LoadOutcome, type RefusedPolicy } from './load.ts'
+import { LastGoodKeeper } from './keeper.ts'
+import type { LoadedPolicy, RefusedPolicy } from './load.ts'
 import type { PolicyProblem } from './problem.ts'
-import { readSettled, snapshotKey, sourceKey, watchFolder } from './source/watch.ts'
-import type { SourceOutcome } from './source/source.ts'
+import { readLastGood } from './source/last-good.ts'
 
-/** Keeps one audit event of a policy change. MUST NOT reject; false where it could not be kept: it is handed over again. */
-export type PolicyRecorder = (event: AuditEvent) => Promise<boolean>
-
-export interface ReloadOptions {
-  readonly dir: string
-  /** How often the folder's content is looked at even if nothing announced a change, in milliseconds. */
-  readonly pollMs: number
+export interface ReloadOptions extends FollowOptions, AnnounceOptions {
   readonly inForce: PolicyInForce
-  readonly record: PolicyRecorder
+  /** Where the last good policy is kept, and how long a failed attempt to keep it waits for the next, in milliseconds. */
+  readonly lastGood: { readonly dir: string; readonly retryMs: number }
+  /** How long the start waits for a policy to be loaded, in milliseconds; then loading goes on behind it. */
+  readonly startMs: number
   /** Told after each change of the status. MUST NOT throw. */
   readonly onChange?: (status: PolicyStatus) => void
-  /** Makes a UUIDv7. */
-  readonly ids: () => string
-  readonly now: () => Date
+}
+
+/** What a load may say beside the rules. */
+interface Warned {
+  readonly warnings: readonly PolicyProblem[]
+}
+
+/** A version that is in use. */
+export interface LoadedStatus {
+  readonly policyVersion: string
+  /** Rules and role links. */
+  readonly rules: number
+  readonly warnings: number
+  readonly since: Date
+  /** What loading it took, in milliseconds. */
+  readonly tookMs: number
+}
+
+/** What stands in a folder now, where it was refused. */
+export interface RefusedStatus {
+  readonly policyVersion: string | null
+  readonly problems: readonly PolicyProblem[]
+  readonly since: Date
 }
 
 export interface PolicyStatus {
-  /** The policy in force; null where none has been usable yet. */
-  readonly inForce: { readonly policyVersion: string; readonly rules: number; readonly since: Date } | null
-  /** What stands in the folder now, where it was refused. */
-  readonly refused: {
-    readonly policyVersion: string | null
-    readonly problems: readonly PolicyProblem[]
-    readonly since: Date
-  } | null
+  /** The policy in force; null where none has been usable yet. `origin` says whether it is what stands in the folder, or stood there, or the copy. */
+  readonly inForce: (LoadedStatus & { readonly origin: PolicyData['origin'] }) | null
+  readonly refused: RefusedStatus | null
+  /** What is wrong with the copy of the last good policy: it could not be written, or not be used. */
+  readonly copyProblem: string | null
 }
 
 export interface PolicyReload {
   status(): PolicyStatus
+  /** The policy in force, with its files and rows. */
+  loaded(): LoadedPolicy | undefined
   /** Looks at the folder at once. Resolves when what stands there now is in force or refused. */
   check(): Promise<void>
-  /** Ends watching; the policy in force stays. */
+  /** Ends watching, and a load that is under way; the policy in force stays. */
   stop(): Promise<void>
 }
 
 /**
  * Loads the policy of a folder and follows its changes. A good version replaces the one in force in one assignment; a bad
- * one is refused and the last good one stays. Each is recorded once. Resolves after the first attempt to load, good or bad.
+ * one is refused and the last good one stays, which after a start is the copy that was kept of it. Each is recorded once.
+ * Resolves after the first attempt to load, good or bad, or when that takes too long.
  */
 export async function startReload(options: ReloadOptions): Promise<PolicyReload> {
   const reload = new Reload(options)
-  await reload.check()
-  const unwatch = watchFolder(options.dir, options.pollMs, () => reload.check())
-  return {
-    status: () => reload.status,
-    check: () => reload.check(),
-    stop: () => {
-      unwatch()
-      return reload.stop()
-    },
-  }
+  await doneWithin(options.startMs, reload.check())
+  if (reload.loaded() === undefined) await doneWithin(options.startMs, reload.restore())
+  reload.watch()
+  return reload
 }
 
-class Reload {
-  status: PolicyStatus = { inForce: null, refused: null }
+class Reload implements PolicyReload {
   readonly #options: ReloadOptions
+  readonly #folder: FollowedFolder
+  readonly #announcements: Announcements
+  readonly #keeper: LastGoodKeeper
+  readonly #stopping = new AbortController()
   #loaded: LoadedPolicy | undefined
-  #refusedKey: string | undefined
-  #running: Promise<void> | undefined
-  #again = false
-  #stopped = false
-  #recording = false
-  readonly #unrecorded: AuditEvent[] = []
+  #status: PolicyStatus = { inForce: null, refused: null, copyProblem: null }
 
   constructor(options: ReloadOptions) {
     this.#options = options
+    this.#announcements = new Announcements(options)
+    const { dir, retryMs } = options.lastGood
+    this.#keeper = new LastGoodKeeper(dir, retryMs, (copyProblem) => {
+      if (copyProblem !== this.#status.copyProblem) this.#tell({ copyProblem })
+    })
+    this.#folder = new FollowedFolder(options, {
+      loaded: (policy, tookMs) => {
+        this.#accept(policy, 'folder', tookMs)
+      },
+      refused: (policy) => {
+        this.#refuse(policy)
+      },
+      back: () => {
+        this.#backToLoaded()
+      },
+    })
   }
 
-  /** One look at a time; whoever asks meanwhile gets one more after it. */
-  check(): Promise<void> {
-    this.#again = true
-    this.#running ??= this.#run().finally(() => (this.#running = undefined))
-    return this.#running
+  status(): PolicyStatus {
+    return this.#status
+  }
+
+  loaded(): LoadedPolicy | undefined {
+    return this.#loaded
+  }
+
+  async check(): Promise<void> {
+    await this.#folder.check()
+    this.#announcements.retry()
+  }
+
+  watch(): void {
+    this.#folder.watch(() => this.check())
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
-    await this.#running
+    this.#stopping.abort()
+    await this.#folder.stop()
+    await this.#keeper.stop()
   }
 
-  async #run(): Promise<void> {
-    while (this.#again && !this.#stopped) {
-      this.#again = false
-      await this.#look()
-      void this.#recordWaiting()
-    }
-  }
-
-  async #look(): Promise<void> {
-    const source = await readSettled(this.#options.dir, (key) => this.#isKnown(key))
+  /** Puts the copy of the last good policy in force, where there is one and nothing else is. */
+  async restore(): Promise<void> {
+    const startMs = performance.now()
+    const source = await readLastGood(this.#options.lastGood.dir)
     if (source === undefined) return
-    const key = sourceKey(source)
-    if (this.#isLoaded(key)) this.#backToLoaded()
-    if (this.#isKnown(key)) return
-    const outcome = await build(source)
-    if (this.#stopped) return
-    if (outcome.ok) this.#accept(outcome)
-    else this.#refuse(outcome, key)
-    this.#options.onChange?.(this.status)
+    const outcome = await buildSource(source, this.#options.build, this.#stopping.signal)
+    if (this.#loaded !== undefined || this.#stopping.signal.aborted) return
+    if (outcome.ok) {
+      this.#folder.standsFor(outcome.snapshot)
+      this.#accept(outcome, 'last-good', performance.now() - startMs)
+    } else this.#refuseCopy(outcome)
   }
 
-  #isKnown(key: string): boolean {
-    return this.#isLoaded(key) || key === this.#refusedKey
-  }
-
-  #isLoaded(key: string): boolean {
-    return this.#loaded !== undefined && key === snapshotKey(this.#loaded.snapshot)
-  }
-
-  #accept(policy: LoadedPolicy): void {
-    const data = changeBetween(this.#loaded, policy)
+  #accept(policy: LoadedPolicy, origin: PolicyData['origin'], tookMs: number): void {
+    const data = changeBetween(this.#loaded, policy, origin)
     this.#options.inForce.swap(policy.ruleSet)
     this.#loaded = policy
-    this.#refusedKey = undefined
-    const since = this.#announce(data)
-    const { policyVersion } = policy.snapshot
-    this.status = { inForce: { policyVersion, rules: policy.rows.length, since }, refused: null }
+    const inForce = { ...loadedStatus(policy, this.#announcements.announce(data), tookMs), origin }
+    if (origin === 'last-good') {
+      this.#tell({ inForce })
+      return
+    }
+    this.#tell({ inForce, refused: null })
+    this.#keeper.keep(policy.snapshot)
   }
 
-  #refuse(policy: RefusedPolicy, key: string): void {
-    this.#refusedKey = key
-    const since = this.#announce(refusalOf(this.#loaded, policy))
-    const { problems, snapshot } = policy
-    this.status = { ...this.status, refused: { policyVersion: snapshot?.policyVersion ?? null, problems, since } }
+  #refuse(policy: RefusedPolicy): void {
+    const since = this.#announcements.announce(refusalOf(this.#loaded, policy))
+    this.#tell({ refused: refusedStatus(policy, since) })
+  }
+
+  #refuseCopy(policy: RefusedPolicy): void {
+    this.#announcements.announce(refusalOf(undefined, policy, { origin: 'last-good' }))
+    this.#tell({ copyProblem: policy.problems[0]?.message ?? 'the copy of the last good policy is refused' })
   }
 
   /** Somebody put back the files of the policy in force: nothing changes but that nothing is refused any more. */
   #backToLoaded(): void {
-    if (this.#refusedKey === undefined) return
-    this.#refusedKey = undefined
-    this.status = { ...this.status, refused: null }
-    this.#options.onChange?.(this.status)
+    const { inForce } = this.#status
+    this.#tell({ inForce: inForce?.origin === 'last-good' ? { ...inForce, origin: 'folder' } : inForce, refused: null })
   }
 
-  #announce(data: Parameters<typeof policyEvent>[2]): Date {
-    const time = this.#options.now()
-    this.#unrecorded.push(policyEvent(this.#options.ids(), time, data))
-    return time
-  }
-
-  /** Not waited for: a slow disk must not hold back a change that takes a right away. */
-  async #recordWaiting(): Promise<void> {
-    if (this.#recording) return
-    this.#recording = true
-    for (let event = this.#unrecorded[0]; event !== undefined; event = this.#unrecorded[0]) {
-      if (!(await this.#options.record(event))) break
-      this.#unrecorded.shift()
-    }
-    this.#recording = false
+  #tell(news: Partial<PolicyStatus>): void {
+    this.#status = { ...this.#status, ...news }
+    this.#options.onChange?.(this.#status)
   }
 }
 
-async function build({ snapshot, problems }: SourceOutcome): Promise<LoadOutcome> {
-  if (snapshot === undefined) return { ok: false, problems }
-  return problems.length > 0 ? { ok: false, snapshot, problems } : buildPolicy(snapshot)
+export function loadedStatus(policy: LoadedPolicy & Partial<Warned>, since: Date, tookMs: number): LoadedStatus {
+  const { policyVersion } = policy.snapshot
+  return { policyVersion, rules: policy.rows.length, warnings: policy.warnings?.length ?? 0, since, tookMs }
+}
+
+export function refusedStatus({ snapshot, problems }: RefusedPolicy, since: Date): RefusedStatus {
+  return { policyVersion: snapshot?.policyVersion ?? null, problems, since }
 }

@@ -18,11 +18,18 @@ interface PolicyProblem {
   readonly message: string
 }
 
+interface Refused {
+  readonly problems: readonly PolicyProblem[]
+}
+
 /** What is asked of the parts; telemetry knows none of them. */
 export interface PartStates {
   readonly policy: {
-    readonly inForce: object | null
-    readonly refused: { readonly problems: readonly PolicyProblem[] } | null
+    readonly inForce: { readonly policyVersion: string; readonly since: Date; readonly origin: string } | null
+    readonly refused: Refused | null
+    /** What is wrong with the copy of the last good policy. */
+    readonly copyProblem: string | null
+    readonly candidate: { readonly refused: Refused | null }
   }
   /** `retryable`: the spool may write again by itself. */
   readonly spool: { readonly problem: (Fault & { readonly retryable: boolean }) | null }
@@ -44,13 +51,24 @@ export function livenessOf({ spool: { problem } }: PartStates): readonly PartHea
 }
 
 /** Parts that are in trouble although requests are still decided and recorded. */
-export function warningsOf({ policy: { inForce, refused }, sinks }: PartStates): readonly PartHealth[] {
-  const stale = inForce !== null && refused !== null
-  const older = `a newer version was refused, the last good one is in force: ${firstProblem(refused)}`
+export function warningsOf({ policy, sinks }: PartStates): readonly PartHealth[] {
+  const { refused } = policy.candidate
   return [
-    { part: 'policy', problem: stale ? older : null },
+    { part: 'policy', problem: olderInForce(policy) },
+    { part: 'policy copy', problem: policy.copyProblem },
+    { part: 'policy candidate', problem: refused && `the candidate’s version is refused: ${firstProblem(refused)}` },
     ...[...sinks].map(([name, { problem }]) => ({ part: `sink ${name}`, problem: faultText(problem) })),
   ]
+}
+
+function olderInForce({ inForce, refused }: PartStates['policy']): string | null {
+  if (inForce === null || (refused === null && inForce.origin !== 'last-good')) return null
+  const { policyVersion, since, origin } = inForce
+  const from = origin === 'last-good' ? ', from the copy that was kept' : ''
+  const good = `last good version ${policyVersion} in force since ${since.toISOString()}${from}`
+  if (refused === null) return `${good}; the folder’s is not loaded yet`
+  const count = refused.problems.length === 1 ? '1 problem' : `${refused.problems.length} problems`
+  return `${good}; the folder’s is refused, ${count}: ${firstProblem(refused)}`
 }
 
 export function isReady(states: PartStates): boolean {
@@ -70,7 +88,7 @@ export function readinessTeller(log: Log): (states: PartStates) => boolean {
   }
 }
 
-function firstProblem(refused: PartStates['policy']['refused']): string {
+function firstProblem(refused: Refused | null): string {
   const [first, ...others] = refused?.problems ?? []
   if (first === undefined) return 'it has not been read yet'
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`

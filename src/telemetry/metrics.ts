@@ -37,7 +37,30 @@ export const metricTable = {
     labels: [],
   },
   countersign_policy_in_force: { type: 'gauge', help: '1 for the policy version in force.', labels: ['version'] },
+  countersign_policy_loaded_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When a policy was put in force last, in seconds since 1970.',
+    labels: [],
+  },
+  countersign_policy_warnings: { type: 'gauge', help: 'Warnings about the policy in force.', labels: [] },
+  countersign_policy_problems: { type: 'gauge', help: 'Problems of the version that was refused.', labels: [] },
+  countersign_policy_last_good: { type: 'gauge', help: '1 while the kept copy is in force.', labels: [] },
+  countersign_policy_copy_failing: { type: 'gauge', help: '1 while no usable copy is kept.', labels: [] },
   countersign_policy_rejected_total: { type: 'counter', help: 'Policy versions that were refused.', labels: [] },
+  countersign_candidate_loaded: { type: 'gauge', help: '1 for the candidate version loaded.', labels: ['version'] },
+  countersign_candidate_loaded_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When a candidate was loaded last, in seconds since 1970.',
+    labels: [],
+  },
+  countersign_candidate_warnings: { type: 'gauge', help: 'Warnings about the candidate.', labels: [] },
+  countersign_candidate_problems: { type: 'gauge', help: 'Problems of a refused candidate.', labels: [] },
+  countersign_candidate_rejected_total: { type: 'counter', help: 'Candidate versions that were refused.', labels: [] },
+  countersign_candidate_decisions_total: {
+    type: 'counter',
+    help: 'Decisions while a candidate was loaded, by what it would have decided.',
+    labels: ['agreement'],
+  },
 } as const satisfies Record<string, { type: string; help: string; labels: readonly string[] }>
 
 type Table = typeof metricTable

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { cpSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { status } from '@grpc/grpc-js'
@@ -84,7 +84,17 @@ describe('a newer policy that is refused', () => {
 
 describe('a sink that cannot be reached', () => {
   test('is a warning; everything else goes on, and every metric of the table is there', async () => {
-    const { pep, admin, data } = await start(await withUnreachableKafka(1))
+    const { settings } = await withUnreachableKafka(1)
+    const { pep, admin, data } = await start({
+      settings: (folder) => ({
+        policy: { dir: join(folder, 'policy'), candidate: join(folder, 'candidate') },
+        ...settings?.(folder),
+      }),
+      before: (folder) => {
+        cpSync(join(folder, 'policy'), join(folder, 'candidate'), { recursive: true })
+      },
+    })
+    await until('the candidate', async () => (await admin('metrics')).body.includes('countersign_candidate_loaded{'))
     await until('the warning', async () => (await admin('readyz')).body.includes('"sink central"'))
     expect((await admin('readyz')).status).toBe(200)
     expect((await pep.check(allowedCheck)).status?.code).toBe(0)

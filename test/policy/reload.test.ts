@@ -4,22 +4,25 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { PolicyData } from '../../src/audit/event-data.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { PolicyInForce } from '../../src/policy/in-force.ts'
+import { buildPolicy } from '../../src/policy/load.ts'
 import { startReload, type PolicyReload, type PolicyStatus, type ReloadOptions } from '../../src/policy/reload.ts'
 import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from './policies.ts'
 
 let folder = ''
+let kept = ''
 let reload: PolicyReload | undefined
 let events: AuditEvent[] = []
 let inForce = new PolicyInForce()
 
 beforeEach(() => {
   folder = temporaryFolder()
+  kept = temporaryFolder()
   events = []
   inForce = new PolicyInForce()
 })
 afterEach(async () => {
   await reload?.stop()
-  rmSync(folder, { recursive: true, force: true })
+  for (const path of [folder, kept]) rmSync(path, { recursive: true, force: true })
 })
 
 /** A long poll: what is not announced is not seen, unless the test asks for it. */
@@ -28,6 +31,9 @@ async function start(options: Partial<ReloadOptions> = {}): Promise<PolicyReload
   reload = await startReload({
     dir: folder,
     pollMs: 3_600_000,
+    build: (snapshot) => buildPolicy(snapshot),
+    lastGood: { dir: kept, retryMs: 3_600_000 },
+    startMs: 3_600_000,
     inForce,
     record: (event) => {
       events.push(event)
@@ -52,7 +58,14 @@ describe('a policy folder that is followed', () => {
     await reload?.check()
     expect(inForce.rules?.evaluate(request).effect).toBe('allow')
     const policyVersion = inForce.rules?.policyVersion
-    expect(reload?.status()).toEqual({ inForce: { policyVersion, rules: 2, since: new Date(0) }, refused: null })
+    expect(reload?.status()).toEqual({
+      inForce: {
+        ...{ policyVersion, rules: 2, warnings: 0, since: new Date(0), origin: 'folder' },
+        tookMs: expect.any(Number) as unknown,
+      },
+      refused: null,
+      copyProblem: null,
+    })
     expect(events).toHaveLength(1)
     expect(events[0]).toMatchObject({
       id: 'id-1',

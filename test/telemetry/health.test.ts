@@ -8,8 +8,10 @@ import {
   warningsOf,
 } from '../../src/telemetry/health.ts'
 
+const inForce = { policyVersion: 'sha256:5f', since: new Date('2026-11-22T10:00:00Z'), origin: 'folder' }
+const policy: PartStates['policy'] = { inForce, refused: null, copyProblem: null, candidate: { refused: null } }
 const well: PartStates = {
-  policy: { inForce: {}, refused: null },
+  policy,
   spool: { problem: null },
   sinks: new Map([['archive', { problem: null }]]),
 }
@@ -25,16 +27,36 @@ describe('a server is ready', () => {
     expect(wrong([...readinessOf(well), ...warningsOf(well)])).toEqual([])
   })
 
-  test('also with a newer policy that was refused, which is a warning with the first place', () => {
-    const states = { ...well, policy: { inForce: {}, refused: { problems } } }
+  test.each<[what: string, policy: Partial<PartStates['policy']>, part: string, problem: string]>([
+    [
+      'a newer policy that was refused, with the first place',
+      { refused: { problems } },
+      'policy',
+      'last good version sha256:5f in force since 2026-11-22T10:00:00.000Z; the folder’s is refused, 2 problems: policy.csv:12: the effect is "Deny" (and 1 more)',
+    ],
+    [
+      'the copy of the last good policy in place of the folder’s',
+      { inForce: { ...inForce, origin: 'last-good' }, refused: { problems: problems.slice(1) } },
+      'policy',
+      'last good version sha256:5f in force since 2026-11-22T10:00:00.000Z, from the copy that was kept; the folder’s is refused, 1 problem: model.conf: x',
+    ],
+    [
+      'the copy while the folder is still being loaded',
+      { inForce: { ...inForce, origin: 'last-good' } },
+      'policy',
+      'last good version sha256:5f in force since 2026-11-22T10:00:00.000Z, from the copy that was kept; the folder’s is not loaded yet',
+    ],
+    ['a copy that cannot be kept', { copyProblem: 'the disk is full' }, 'policy copy', 'the disk is full'],
+    [
+      'a candidate that is refused',
+      { candidate: { refused: { problems } } },
+      'policy candidate',
+      'the candidate’s version is refused: policy.csv:12: the effect is "Deny" (and 1 more)',
+    ],
+  ])('also with %s, which is a warning', (_, changed, part, problem) => {
+    const states = { ...well, policy: { ...policy, ...changed } }
     expect(isReady(states)).toBe(true)
-    expect(wrong(warningsOf(states))).toEqual([
-      {
-        part: 'policy',
-        problem:
-          'a newer version was refused, the last good one is in force: policy.csv:12: the effect is "Deny" (and 1 more)',
-      },
-    ])
+    expect(wrong(warningsOf(states))).toEqual([{ part, problem }])
   })
 
   test('also with a sink that takes nothing, which is a warning by its name', () => {
@@ -51,7 +73,7 @@ describe('a server is ready', () => {
 
 describe('a server is not ready', () => {
   test('without a usable policy, and says what is wrong with the one that is there', () => {
-    const states = { ...well, policy: { inForce: null, refused: { problems: problems.slice(1) } } }
+    const states = { ...well, policy: { ...policy, inForce: null, refused: { problems: problems.slice(1) } } }
     expect(isReady(states)).toBe(false)
     expect(wrong(readinessOf(states))).toEqual([
       { part: 'policy', problem: 'no usable policy has been loaded: model.conf: x' },

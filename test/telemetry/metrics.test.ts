@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { setGauges } from '../../src/telemetry/gauges.ts'
 import { createMetrics, type Metrics, metricTable } from '../../src/telemetry/metrics.ts'
-import { countEntry, measured, tellPolicy } from '../../src/telemetry/observe.ts'
+import { countEntry, measured } from '../../src/telemetry/observe.ts'
 
 const calm = { waitingRecords: 0, waitingBytes: 0, oldestWaitingMs: null, queued: 0, problem: null, lastPosition: 0 }
 
@@ -116,19 +116,30 @@ describe('what goes around the stories', () => {
     )
   })
 
-  test('shows one policy version in force: a replaced one is gone, a refused one never stands there', async () => {
+  test('counts what a candidate would have decided, where one is loaded', async () => {
     const metrics = createMetrics()
-    const said: string[] = []
-    const log = (level: string, message: string) => void said.push(`${level} ${message}`)
-    const inForce = (policyVersion: string) => ({ policyVersion, rules: 1 })
-    tellPolicy({ inForce: inForce('sha256:a'), refused: null }, metrics, log)
-    tellPolicy({ inForce: inForce('sha256:b'), refused: null }, metrics, log)
-    tellPolicy({ inForce: inForce('sha256:b'), refused: { policyVersion: 'sha256:c', problems: [] } }, metrics, log)
-    const ofPolicy = (await lines(metrics)).filter((line) => line.startsWith('countersign_policy'))
-    expect(ofPolicy).toEqual([
-      'countersign_policy_in_force{version="sha256:b"} 1',
-      'countersign_policy_rejected_total 1',
+    const decisions = [
+      { effect: 'allow', candidate: { effect: 'allow' } },
+      { effect: 'deny', candidate: { effect: 'deny' } },
+      { effect: 'deny', candidate: { effect: 'allow' } },
+      { effect: 'allow', candidate: { effect: 'deny' } },
+      { effect: 'allow', candidate: null },
+      { effect: 'allow' },
+    ]
+    for (const decision of decisions) {
+      const answer = { decision: { reason: 'x', ...decision } }
+      await measured(
+        () => Promise.resolve(answer),
+        metrics,
+        () => undefined,
+      )(undefined)
+    }
+    const counted = (await lines(metrics)).filter((line) => line.startsWith('countersign_candidate_decisions_total'))
+    expect(counted.sort()).toEqual([
+      'countersign_candidate_decisions_total{agreement="not_asked"} 1',
+      'countersign_candidate_decisions_total{agreement="same"} 2',
+      'countersign_candidate_decisions_total{agreement="would_allow"} 1',
+      'countersign_candidate_decisions_total{agreement="would_deny"} 1',
     ])
-    expect(said).toEqual(['info policy in force', 'info policy in force', 'error policy refused'])
   })
 })

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../../errors.ts'
+import { Pace } from '../pace.ts'
 import { problem, type PolicyProblem } from '../problem.ts'
 
 export const modelFile = 'model.conf'
@@ -37,6 +38,8 @@ export interface Snapshot {
 }
 
 export interface SourceOutcome {
+  /** True where there is no folder, or no file of a policy in it: nobody has put a policy there. */
+  readonly empty?: boolean
   /** Left out where the files could not all be read. */
   readonly snapshot?: Snapshot
   readonly problems: readonly PolicyProblem[]
@@ -48,6 +51,9 @@ interface ReadFile {
 }
 
 const attempts = 5
+
+/** What is digested at a stretch: a few milliseconds’ worth. */
+const pieceBytes = 4 * 1024 * 1024
 
 /**
  * Reads `model.conf`, all `*.csv` (names that begin with a dot are left out) and, where there are any, `tests.yaml` and
@@ -64,7 +70,8 @@ export async function readSource(folder: string): Promise<SourceOutcome> {
   }
 }
 
-async function resolveFolder(folder: string): Promise<{ path: string; atomic: boolean }> {
+/** Where the files of a policy folder are now: behind the `..data` link of a ConfigMap mount, or in the folder itself. */
+export async function resolveFolder(folder: string): Promise<{ path: string; atomic: boolean }> {
   try {
     return { path: await realpath(join(folder, '..data')), atomic: true }
   } catch {
@@ -77,14 +84,16 @@ async function readFolder(path: string, folder: string, atomic: boolean): Promis
   try {
     listed = await readdir(path)
   } catch (fault) {
-    return { problems: [problem(folder, null, 'FOLDER_UNREADABLE', `cannot list the folder: ${messageOf(fault)}`)] }
+    const problems = [problem(folder, null, 'FOLDER_UNREADABLE', `cannot list the folder: ${messageOf(fault)}`)]
+    return { problems, empty: (fault as NodeJS.ErrnoException).code === 'ENOENT' }
   }
-  const names = policyFileNames(listed)
+  const names = listed.filter(isVersionFile).sort()
   const { files, problems } = await readFiles(path, names)
   if (problems.length > 0) return { problems }
   const signed = listed.includes(manifestFile) ? await readManifest(path) : {}
   return {
-    snapshot: { ...snapshotOf(files, atomic), ...(signed.text === undefined ? {} : { manifest: signed.text }) },
+    snapshot: { ...(await snapshotOf(files, atomic)), ...(signed.text === undefined ? {} : { manifest: signed.text }) },
+    empty: names.length === 0,
     problems: [...missing(names), ...files.flatMap(notText), ...(signed.problem === undefined ? [] : [signed.problem])],
   }
 }
@@ -109,10 +118,14 @@ async function readRegularFile(path: string, most: number): Promise<Buffer | und
   return facts.size > most ? undefined : readFile(path)
 }
 
-function policyFileNames(names: readonly string[]): string[] {
-  const belongs = (name: string) =>
-    name === modelFile || name === testsFile || (name.endsWith('.csv') && !name.startsWith('.'))
-  return names.filter(belongs).sort()
+/** Whether a file of this name is read with the policy. */
+export function isPolicyFile(name: string): boolean {
+  return isVersionFile(name) || name === manifestFile
+}
+
+/** Whether a file of this name is one of those that make the version. */
+function isVersionFile(name: string): boolean {
+  return name === modelFile || name === testsFile || (name.endsWith('.csv') && !name.startsWith('.'))
 }
 
 function missing(names: readonly string[]): PolicyProblem[] {
@@ -175,13 +188,24 @@ function lineAt(bytes: Buffer, offset: number): number {
   return line
 }
 
-function snapshotOf(read: readonly ReadFile[], atomic: boolean): Snapshot {
-  const files = read.map(({ name, bytes }) => ({
-    name,
-    text: bytes.toString('utf8').replace(/^\uFEFF/, ''),
-    sha256: hash('sha256', bytes, 'hex'),
-  }))
+async function snapshotOf(read: readonly ReadFile[], atomic: boolean): Promise<Snapshot> {
+  const files: SourceFile[] = []
+  for (const { name, bytes } of read) {
+    const sha256 = await digestOf(bytes)
+    files.push({ name, text: bytes.toString('utf8').replace(/^\uFEFF/, ''), sha256 })
+  }
   return { policyVersion: policyVersionOf(files), files, atomic }
+}
+
+/** SHA-256 in hex. A large file is digested in pieces, so that everything else has its turn between them. */
+export async function digestOf(bytes: Buffer): Promise<string> {
+  if (bytes.length <= pieceBytes) return hash('sha256', bytes, 'hex')
+  const [digest, pace] = [createHash('sha256'), new Pace()]
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    digest.update(bytes.subarray(at, at + pieceBytes))
+    await pace.rest()
+  }
+  return digest.digest('hex')
 }
 
 /** The digest that names a policy: SHA-256 of the lines `<sha256 of the file in hex>  <file name>\n`, sorted by name. */
