@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { policyKeygenCommand } from '../../src/cli/commands/policy-keygen.ts'
@@ -105,6 +116,27 @@ manifest  ${join(policy, 'manifest.json')}
     expect((await verdict()).author?.author).toBe('Ana Li')
     expect(modeOf(join(policy, 'manifest.json'))).toBe('644')
     expect(readdirSync(policy).sort()).toEqual(['manifest.json', 'model.conf', 'policy.csv'])
+  })
+
+  test('leaves the old manifest whole for whoever is just reading it', async () => {
+    await signByAna()
+    const before = readFileSync(join(policy, 'manifest.json'), 'utf8')
+    const open = openSync(join(policy, 'manifest.json'), 'r')
+    try {
+      await signByAna('--ticket', 'CHG-2')
+      expect(readFileSync(open, 'utf8')).toBe(before)
+    } finally {
+      closeSync(open)
+    }
+    expect((await verdict()).author?.ticket).toBe('CHG-2')
+  })
+
+  test('signs again after a change, whatever the manifest of before says', async () => {
+    await signByAna()
+    writeFiles(policy, { 'more.csv': '' })
+    expect((await verdict()).problems).toHaveLength(1)
+    expect(await signByAna()).toMatchObject({ err: '', exitCode: 0 })
+    expect((await verdict()).problems).toEqual([])
   })
 
   test('signs with each of several keys, and once with one that is given twice', async () => {
