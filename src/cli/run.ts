@@ -3,6 +3,8 @@ import { type RunningServer, startServer } from '../app.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
 import { policyCheckCommand } from './commands/policy-check.ts'
+import { policyDiffCommand } from './commands/policy-diff.ts'
+import { policyExplainCommand } from './commands/policy-explain.ts'
 import { policyKeygenCommand } from './commands/policy-keygen.ts'
 import { policySignCommand } from './commands/policy-sign.ts'
 import { queryCommand } from './commands/query.ts'
@@ -39,6 +41,8 @@ function program(version: string): Command {
       new Command('policy')
         .description('Work with policy folders.')
         .addCommand(policyCheckCommand(io))
+        .addCommand(policyExplainCommand(io))
+        .addCommand(policyDiffCommand(io))
         .addCommand(policySignCommand(io))
         .addCommand(policyKeygenCommand(io)),
     )

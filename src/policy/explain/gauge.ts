@@ -1,8 +1,11 @@
 import type { PolicyRequest, PolicyToken } from '../../decision/rule-set.ts'
-import { compileCondition, valuesOf, type Columns, type ConditionScope, type Values } from '../compiled/conditions.ts'
+import { compileCondition, valuesOf, type ConditionScope, type Values } from '../compiled/conditions.ts'
 import { policyFunction } from '../patterns/functions.ts'
 import { closeness } from './closeness.ts'
 import { tieOf, type Demand, type Leaf, type MatcherTree } from './matcher-tree.ts'
+
+/** The values of a rule. */
+type Columns = readonly string[]
 
 /** A demand with its answer. */
 export interface Answered {
