@@ -1,6 +1,5 @@
-import { Candidates, unindexed } from './compiled/candidates.ts'
+import { Candidates, type SlowBranch } from './compiled/candidates.ts'
 import { compileCondition, conditionText, Prepared, type Columns, type ConditionScope } from './compiled/conditions.ts'
-import type { PreparedRoles } from './compiled/dimensions.ts'
 import { prepareRoles } from './compiled/prepared-roles.ts'
 import { compiledRuleSet, type CompiledRuleSet } from './compiled/rule-set.ts'
 import { rulesInOrder } from './compiled/rule-order.ts'
@@ -13,9 +12,6 @@ import type { CheckedPolicy } from './validate/validate.ts'
 export type CompileOutcome =
   | { readonly ok: true; readonly ruleSet: CompiledRuleSet }
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
-
-/** Rules that may be asked one by one for a request before `scans` tells of it. */
-const manyRules = 64
 
 /**
  * Compiles a checked policy to an immutable rule set: the matcher to closures, the role links to closures of roles, and what the
@@ -52,7 +48,7 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
       records: await recordsOf(rules, wanted, pace),
       denying,
       others: allowing,
-      scans: [denying, allowing].flatMap((candidates) => scansOf(candidates, scope, prepared)),
+      scans: [denying, allowing].flatMap((candidates) => candidates.slowBranches.map(scanOf)),
     }),
   }
 }
@@ -77,9 +73,6 @@ function sides(rules: readonly PolicyRow[], effectColumn: number, apart: boolean
   return { denies, others }
 }
 
-function scansOf(candidates: Candidates, scope: ConditionScope, prepared: PreparedRoles): CompiledRuleSet['scans'] {
-  return candidates.slowBranches(manyRules).map(({ branch, rules }) => ({
-    condition: unindexed(branch, scope, prepared).map(conditionText).join(' && '),
-    rules,
-  }))
+function scanOf({ atoms, rules }: SlowBranch): CompiledRuleSet['scans'][number] {
+  return { condition: atoms.map(conditionText).join(' && '), rules }
 }

@@ -33,9 +33,10 @@ const method = (number: number) => methods[number % methods.length] ?? 'GET'
 
 /**
  * As many role links as rules. Each role has ten rules on the paths of its service; each workload has one role. `pattern` writes
- * one wildcard segment as the matcher's function reads it.
+ * one wildcard segment as the matcher's function reads it; `asked` rules, spread evenly, have a request that they allow and one that
+ * differs in its method.
  */
-export function meshPolicy(size: number, matcher: string, pattern: string): BenchPolicy {
+export function meshPolicy(size: number, matcher: string, pattern: string, asked = 50): BenchPolicy {
   const roles = Math.max(1, size / rulesPerRole)
   const path = (rule: number, id: string) =>
     `/service-${String(Math.floor(rule / rulesPerRole))}/orders-${String(rule % 10)}/${id}`
@@ -43,8 +44,8 @@ export function meshPolicy(size: number, matcher: string, pattern: string): Benc
     (rule) => `p, ${role(Math.floor(rule / rulesPerRole))}, ${path(rule, pattern)}, ${method(rule)}`,
   )
   const links = range(size).map((number) => `g, ${workload(number)}, ${role(number % roles)}`)
-  const asked = range(Math.min(size, 1000)).map((number) => Math.floor((number * size) / Math.min(size, 1000)))
-  const requests = asked.flatMap((rule) => {
+  const requests = range(Math.min(size, asked)).flatMap((number) => {
+    const rule = Math.floor((number * size) / Math.min(size, asked))
     const sub = workload(Math.floor(rule / rulesPerRole))
     const obj = path(rule, `order-${String(rule * 7)}`)
     return [

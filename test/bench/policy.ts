@@ -77,6 +77,7 @@ function variantsOf(size: number): (readonly [string, BenchPolicy])[] {
   const rules =
     withEffect.rules.replace(/^(p,.*)$/gm, '$1, allow') + '\np, service-1-user, /service-1/secret, GET, deny'
   return [
+    ['keyMatch2, with requests to 10,000 rules in turn', meshPolicy(size, rbac, ':id', 10_000)],
     ['pathMatch', withEffect],
     ['pathMatch, and a rule that denies', { ...withEffect, model: model(path, 'sub, obj, act, eft', denying), rules }],
     ['pathMatch or superuser', { ...withEffect, model: model(`r.sub == "root" || ${path}`) }],

@@ -1,7 +1,7 @@
 import type { Pace } from '../pace.ts'
 import { branchesOf, looksAt, type Atom, type Branch } from './branches.ts'
 import { compileCondition, type Columns, type ConditionScope, type Test, type Values } from './conditions.ts'
-import { dimensionOf, type PreparedRoles } from './dimensions.ts'
+import { dimensionOf, type Dimension, type PreparedRoles } from './dimensions.ts'
 import { RuleIndex, type Place } from './rule-index.ts'
 
 /** Longest group of rules that is put together with the others; longer ones are gone through as they stand. */
@@ -11,8 +11,21 @@ interface Alternative {
   /** Conditions on the request alone. */
   readonly guards: readonly Test[]
   readonly index: RuleIndex
-  readonly branch: Branch
+  readonly slow: SlowBranch | undefined
 }
+
+/** A branch of which many rules are asked one by one. */
+export interface SlowBranch {
+  /** What tells none of them apart. */
+  readonly atoms: readonly Atom[]
+  /** The most rules that are asked for one request. */
+  readonly rules: number
+}
+
+/** More rules than this are many. */
+const manyRules = 64
+/** Rules that are looked at to say why. */
+const sampleSize = 64
 
 const noColumns: Columns = []
 const noValues: Values = []
@@ -36,7 +49,8 @@ export class Candidates {
   ): Promise<Candidates> {
     const alternatives: Alternative[] = []
     for (const branch of branchesOf(matcher)) {
-      const { guards, filters, dimensions } = sortOut(branch, scope, roles)
+      const atoms = branch.map((atom) => ({ atom, dimension: dimensionOf(atom, scope, roles) }))
+      const { guards, filters, dimensions } = sortOut(atoms, scope)
       const possible: Place[] = []
       for (const place of places) {
         if (pace.due) await pace.rest()
@@ -44,7 +58,9 @@ export class Candidates {
       }
       if (possible.length === 0) continue
       const index = await RuleIndex.build(possible, dimensions, columnsAt, pace)
-      alternatives.push({ guards, index, branch })
+      const rules = index.largestLeaf
+      const slow = rules > manyRules ? { atoms: unindexed(atoms, possible.slice(0, sampleSize), columnsAt), rules } : undefined
+      alternatives.push({ guards, index, slow })
     }
     return new Candidates(alternatives)
   }
@@ -57,11 +73,8 @@ export class Candidates {
     return groups.length === 1 ? firstOf(only, backwards, holds) : firstOfSeveral(groups, backwards, holds)
   }
 
-  /** The branches of which more than `rules` rules are asked one by one, with how many those are. */
-  slowBranches(rules: number): readonly { readonly branch: Branch; readonly rules: number }[] {
-    return this.#alternatives
-      .filter(({ index }) => index.largestLeaf > rules)
-      .map(({ branch, index }) => ({ branch, rules: index.largestLeaf }))
+  get slowBranches(): readonly SlowBranch[] {
+    return this.#alternatives.flatMap(({ slow }) => slow ?? [])
   }
 
   /** Groups of places, each in rising order; a place may stand in several, and several times in one. */
@@ -84,13 +97,17 @@ export class Candidates {
   }
 }
 
-function sortOut(branch: Branch, scope: ConditionScope, roles: PreparedRoles) {
+interface SortedAtom {
+  readonly atom: Atom
+  readonly dimension: Dimension | undefined
+}
+
+function sortOut(atoms: readonly SortedAtom[], scope: ConditionScope) {
   const guards: Test[] = []
   const filters: Test[] = []
-  const dimensions = []
-  for (const atom of branch) {
+  const dimensions: Dimension[] = []
+  for (const { atom, dimension } of atoms) {
     const { request, rule } = looksAt(atom)
-    const dimension = dimensionOf(atom, scope, roles)
     if (dimension !== undefined) dimensions.push(dimension)
     else if (!rule) guards.push(compileCondition(atom, scope))
     else if (!request) filters.push(compileCondition(atom, scope))
@@ -98,13 +115,17 @@ function sortOut(branch: Branch, scope: ConditionScope, roles: PreparedRoles) {
   return { guards, filters, dimensions }
 }
 
-/** The atoms of a branch that the index cannot help with, or all where it helps with each. */
-export function unindexed(branch: Branch, scope: ConditionScope, roles: PreparedRoles): readonly Atom[] {
-  const left = branch.filter((atom) => {
-    const { request, rule } = looksAt(atom)
-    return request && rule && dimensionOf(atom, scope, roles) === undefined
+/** The atoms of a branch that tell none of the rules apart beforehand, or all where each tells some. */
+function unindexed(
+  branch: readonly SortedAtom[],
+  places: readonly Place[],
+  columnsAt: (place: Place) => Columns,
+): Branch {
+  const helpless = branch.filter(({ atom, dimension }) => {
+    if (dimension === undefined) return looksAt(atom).request && looksAt(atom).rule
+    return dimension.kind === 'pattern' && places.every((place) => dimension.key(columnsAt(place))[0]?.kind === 'rest')
   })
-  return left.length > 0 ? left : branch
+  return (helpless.length > 0 ? helpless : branch).map(({ atom }) => atom)
 }
 
 function firstOf(group: readonly Place[], backwards: boolean, holds: (place: Place) => boolean): Place | undefined {

@@ -157,24 +157,34 @@ function callReader(call: FunctionCall, scope: ConditionScope): Read {
   }
 }
 
+type ReadPattern = (values: Values, columns: Columns) => CompiledPattern | undefined
+
 /** Compiles each pattern of the policy once: beforehand where that is prepared, and else when it is first met. */
 function patternReader(
   { compile }: PolicyFunction,
   operand: Operand | undefined,
   read: Read,
   { prepared }: ConditionScope,
-): (values: Values, columns: Columns) => CompiledPattern | undefined {
+): ReadPattern {
+  const compiledOnce = compilingOnce(compile, read)
+  return prepared === undefined || operand?.kind !== 'column'
+    ? compiledOnce
+    : preparedReader(prepared.add((columns) => compiledOnce([], columns)))
+}
+
+function compilingOnce(compile: PolicyFunction['compile'], read: Read): ReadPattern {
   const compiled = new Map<string, CompiledPattern>()
-  const compiledOnce = (pattern: unknown): CompiledPattern | undefined => {
+  return (values, columns) => {
+    const pattern = read(values, columns)
     if (!isPresent(pattern)) return undefined
     let matches = compiled.get(pattern)
     if (matches === undefined) compiled.set(pattern, (matches = compile(pattern)))
     return matches
   }
-  if (prepared === undefined || operand?.kind !== 'column') {
-    return (values, columns) => compiledOnce(read(values, columns))
-  }
-  const place = prepared.add((columns) => compiledOnce(read([], columns)))
+}
+
+/** In a function of its own, so that it keeps nothing of the preparation alive. */
+function preparedReader(place: number): ReadPattern {
   return (_values, columns) => columns[place] as CompiledPattern | undefined
 }
 
