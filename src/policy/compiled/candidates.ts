@@ -59,7 +59,8 @@ export class Candidates {
       if (possible.length === 0) continue
       const index = await RuleIndex.build(possible, dimensions, columnsAt, pace)
       const rules = index.largestLeaf
-      const slow = rules > manyRules ? { atoms: unindexed(atoms, possible.slice(0, sampleSize), columnsAt), rules } : undefined
+      const slow =
+        rules > manyRules ? { atoms: unindexed(atoms, possible.slice(0, sampleSize), columnsAt), rules } : undefined
       alternatives.push({ guards, index, slow })
     }
     return new Candidates(alternatives)
