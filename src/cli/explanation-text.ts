@@ -1,9 +1,10 @@
-import type { Rule } from '../decision/decision.ts'
 import type { EligibleRule, Explanation } from '../policy/explain/explain.ts'
 import type { NearMiss } from '../policy/explain/near-misses.ts'
 import type { RolePath } from '../policy/explain/role-paths.ts'
 import { visible } from './print.ts'
 import { firstOf, hanging } from './wrap.ts'
+
+type Rule = EligibleRule['rule']
 
 /** Lines of a section that are printed. */
 const maxPrinted = 50

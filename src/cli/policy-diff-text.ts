@@ -1,10 +1,11 @@
-import type { Rule } from '../decision/decision.ts'
 import type { PolicyDiff } from '../policy/explain/diff.ts'
 import type { PermissionChange, SubjectChange } from '../policy/explain/permission-diff.ts'
 import type { Permission } from '../policy/explain/permissions.ts'
 import { placeOf, visibleLines } from './explanation-text.ts'
 import { counted } from './print.ts'
 import { firstOf, hanging } from './wrap.ts'
+
+type Rule = PermissionChange['rule']
 
 /** Lines of a section that are printed. */
 const maxPrinted = 50

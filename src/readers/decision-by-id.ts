@@ -1,5 +1,6 @@
 import type { ParsedRecord } from '../audit/chain.ts'
 import { eventTypes } from '../audit/event.ts'
+import { reasons, type Reason } from '../decision/decision.ts'
 import { textAt } from './members.ts'
 import { query } from './query.ts'
 import type { DataFolder, DayRange } from './source.ts'
@@ -28,4 +29,9 @@ function dayOf(decisionId: string): DayRange | undefined {
   const ms = Number.parseInt(decisionId.slice(0, 8) + decisionId.slice(9, 13), 16)
   const [from, to] = [ms, ms + 86_400_000].map((time) => new Date(time).toISOString().slice(0, 10))
   return from === undefined || to === undefined ? undefined : { from, to }
+}
+
+/** What a reason means; an empty text where this version does not know it. */
+export function meaningOf(reason: string): string {
+  return Object.hasOwn(reasons, reason) ? reasons[reason as Reason] : ''
 }

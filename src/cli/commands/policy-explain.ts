@@ -1,12 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { ParsedRecord } from '../../audit/chain.ts'
-import { reasons, type Reason } from '../../decision/decision.ts'
-import { policyTokens, type PolicyRequest, type PolicyToken } from '../../decision/rule-set.ts'
 import { CountersignError } from '../../errors.ts'
 import { explain, type Explanation } from '../../policy/explain/explain.ts'
 import { openPolicy, type OpenedPolicy } from '../../policy/explain/open-policy.ts'
-import { tokenWords } from '../../policy/explain/words.ts'
-import { decisionById } from '../../readers/decision-by-id.ts'
+import { explainedTokens, tokenWords } from '../../policy/explain/words.ts'
+import { decisionById, meaningOf } from '../../readers/decision-by-id.ts'
 import { textAt } from '../../readers/members.ts'
 import { recordedRequest, stageOf } from '../../readers/policy-request.ts'
 import { openDataFolder } from '../../readers/source.ts'
@@ -14,6 +12,9 @@ import { explanationText, visibleLines } from '../explanation-text.ts'
 import { commanderOutput, exitByUsage, type Io } from '../print.ts'
 import { problemLines } from '../problem-text.ts'
 import { wrap } from '../wrap.ts'
+
+type PolicyRequest = Explanation['request']
+type PolicyToken = keyof PolicyRequest
 
 type ExplainOptions = { readonly [token in PolicyToken]?: string } & {
   readonly policy: string
@@ -33,14 +34,14 @@ Examples:
 
 Exit status: 0 explained, 1 the policy cannot be loaded or the decision cannot be explained, 2 usage, or the data cannot be read.`
 
-const tokens = Object.keys(policyTokens) as readonly PolicyToken[]
+const tokens = Object.keys(explainedTokens) as readonly PolicyToken[]
 
 /** `countersign policy explain`: says what a policy answers to a request, by which rule, and what would have been near. */
 export function policyExplainCommand(io: Io): Command {
   const command = new Command('explain')
     .description('say what a policy answers to a request, and why')
     .requiredOption('--policy <dir>', 'folder that holds model.conf and *.csv')
-  for (const token of tokens) command.option(`--${token} <value>`, policyTokens[token])
+  for (const token of tokens) command.option(`--${token} <value>`, explainedTokens[token])
   return command
     .option('--decision <id>', 'explain a recorded decision')
     .option('--data <dir>', 'data folder of the server, for --decision', './countersign-data')
@@ -93,8 +94,7 @@ async function askedFor(io: Io, options: ExplainOptions, { policy }: OpenedPolic
   if (typeof record === 'number') return record
   const reason = textAt(record, 'reason') ?? ''
   if (stageOf(reason) === 'before-policy') {
-    const why = Object.hasOwn(reasons, reason) ? ` ${reasons[reason as Reason]}` : ''
-    io.err(`${reason}:${why} The policy was not asked: no rule could have changed the answer.`)
+    io.err(`${reason}: ${meaningOf(reason)} The policy was not asked: no rule could have changed the answer.`)
     return 1
   }
   const reads = new Set([...policy.model.reads.tokens].filter((token) => given[token] === undefined))

@@ -1,4 +1,4 @@
-import type { PolicyRequest, PolicyToken } from '../../decision/rule-set.ts'
+import { policyTokens, type PolicyRequest, type PolicyToken } from '../../decision/rule-set.ts'
 import { conditionText } from '../compiled/conditions.ts'
 import type { RoleGraph } from '../compiled/roles.ts'
 import type { Operand, RoleCall } from '../parse/matcher.ts'
@@ -7,6 +7,9 @@ import type { PolicyModel } from '../policy-model.ts'
 import type { Answered } from './gauge.ts'
 import { tieOf, type Leaf } from './matcher-tree.ts'
 import { valueOf } from './model-shape.ts'
+
+/** Every token that a request to explain may have, with its meaning. */
+export const explainedTokens = policyTokens
 
 /** What people call the tokens. */
 export const tokenWords: Readonly<Record<PolicyToken, string>> = {
