@@ -42,6 +42,10 @@ fault: build python kafka ## The tests that break things on purpose, in their lo
 fuzz: build ## Feed hostile messages, in the long form
 	@COUNTERSIGN_FUZZ_RUNS=20000 node test/run.ts test/fuzz
 
+.PHONY: bench-policy
+bench-policy: $(SETUP) ## What a decision costs beside node-casbin, and what a large policy weighs; ARGS=--short for a quick look
+	@node --disable-warning=ExperimentalWarning test/bench/policy.ts $(ARGS)
+
 .PHONY: run
 run: build ## Serve the example policy on 127.0.0.1:9191 (gRPC) and 127.0.0.1:9190 (admin) until Ctrl-C
 	@exec node dist/cli/main.js serve --policy deploy/envoy/policy --data ./countersign-data

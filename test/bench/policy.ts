@@ -22,6 +22,8 @@ interface Limit {
   readonly unit: string
   readonly atMost?: number
   readonly atLeast?: number
+  /** Held in the short form too: what a busy machine does to both sides alike. */
+  readonly ratio?: boolean
 }
 
 async function bench(): Promise<void> {
@@ -171,6 +173,7 @@ function limitsOf(
       found: (casbin.get(compared) ?? NaN) / at(compared),
       unit: 'times',
       atLeast: compared === 1000 ? 200 : 20,
+      ratio: true,
     },
     { what: 'heap of the policy', found: loaded.heapBytes / 1e6, unit: 'MB', atMost: 250 },
     { what: 'load', found: loaded.seconds, unit: 's', atMost: 5 },
@@ -179,9 +182,9 @@ function limitsOf(
 }
 
 function judge(limits: readonly Limit[]): void {
-  const rows = limits.map(({ what, found, unit, atMost, atLeast }) => {
+  const rows = limits.map(({ what, found, unit, atMost, atLeast, ratio }) => {
     const holds = atMost === undefined ? found >= (atLeast ?? NaN) : found <= atMost
-    if (!holds) process.exitCode = 1
+    if (!holds && (ratio === true || !options.short)) process.exitCode = 1
     const limit = atMost === undefined ? `at least ${String(atLeast)}` : `at most ${String(atMost)}`
     return [what, `${found.toFixed(2)} ${unit}`, limit, holds ? 'holds' : 'DOES NOT HOLD']
   })
