@@ -4,6 +4,8 @@ import type { Pace } from '../pace.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import { maxProblems, problem, type PolicyProblem } from '../problem.ts'
 import { modelFile, type Snapshot } from '../source/source.ts'
+import { tooWide } from './pattern-width.ts'
+import { byPlace, noLimits, type PolicyLimits } from './warnings.ts'
 import { validateModel } from './validate-model.ts'
 import { validateRules } from './validate-rules.ts'
 
@@ -20,7 +22,11 @@ export type CheckOutcome =
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
 
 /** Parses and checks all files of a snapshot. Never throws for what stands in them; names a thousand problems at most. */
-export async function checkPolicy(snapshot: Snapshot, pace: Pace): Promise<CheckOutcome> {
+export async function checkPolicy(
+  snapshot: Snapshot,
+  pace: Pace,
+  limits: PolicyLimits = noLimits,
+): Promise<CheckOutcome> {
   const { rows, problems: ofFiles } = await parseFiles(snapshot, pace)
   const file = snapshot.files.find(({ name }) => name === modelFile)
   const { model, problems: ofModel } = validateModel(
@@ -28,7 +34,8 @@ export async function checkPolicy(snapshot: Snapshot, pace: Pace): Promise<Check
     parseModel(file ?? { name: modelFile, text: '', sha256: '' }),
   )
   const ofRules = model === undefined ? [] : await validateRules(model, rows, pace)
-  const problems = [...ofModel, ...ofFiles, ...ofRules].sort(byPlace).slice(0, maxProblems)
+  const wide = model === undefined ? [] : await tooWide(model, rows, limits, pace)
+  const problems = [...ofModel, ...ofFiles, ...ofRules, ...wide].sort(byPlace).slice(0, maxProblems)
   if (model === undefined || problems.length > 0) return { ok: false, problems }
   return { ok: true, policy: { policyVersion: snapshot.policyVersion, model, rows } }
 }
@@ -50,14 +57,4 @@ async function parseFiles({ files }: Snapshot, pace: Pace): Promise<ParsedRules>
     break
   }
   return { rows, problems }
-}
-
-/** The model first, since its problems cause others; then as the files are read. */
-function byPlace(a: PolicyProblem, b: PolicyProblem): number {
-  if (a.file !== b.file) return rank(a.file) - rank(b.file) || (a.file < b.file ? -1 : 1)
-  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
-}
-
-function rank(file: string): number {
-  return file === modelFile ? 0 : 1
 }

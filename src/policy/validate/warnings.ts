@@ -1,0 +1,71 @@
+import type { Pace } from '../pace.ts'
+import { placeIn } from '../parse/parse-model.ts'
+import type { PolicyModel } from '../policy-model.ts'
+import { warning, type PolicyProblem } from '../problem.ts'
+import { modelFile } from '../source/source.ts'
+import { Covering } from './covering.ts'
+import { warnOfPatterns } from './pattern-width.ts'
+import { roleLinksOf } from './role-links.ts'
+import type { CheckedPolicy } from './validate.ts'
+import { warnOfCycles, warnOfEmptyRoles, warnOfUselessRoles, liveNames } from './warn-roles.ts'
+import { warnOfCovered, warnOfRepeated } from './warn-rules.ts'
+import { WiderValues } from './wider-values.ts'
+
+/** What a setting asks of a policy. */
+export interface PolicyLimits {
+  /** Segments that a path or SPIFFE pattern has to fix before its first wildcard; 0 permits all. */
+  readonly minPatternSegments: number
+}
+
+export const noLimits: PolicyLimits = { minPatternSegments: 0 }
+
+/** Warnings of one code that are kept. */
+export const maxWarnings = 1_000
+
+/** Takes a warning. */
+export type Warn = (warning: PolicyProblem) => void
+
+/**
+ * What is worth a look in a checked policy, in the order of files and lines; never an error. Each warning is true (a rule that is said
+ * to be covered is), but not everything is found. Takes time near to linear in the rules.
+ */
+export async function warningsOf({ model, rows }: CheckedPolicy, pace: Pace): Promise<PolicyProblem[]> {
+  const warnings = new Map<string, PolicyProblem[]>()
+  const warn: Warn = (found) => {
+    const same = warnings.get(found.code) ?? []
+    warnings.set(found.code, same)
+    if (same.length < maxWarnings) same.push(found)
+  }
+  const links = await roleLinksOf(model.roles.keys(), rows, pace)
+  const covering = new Covering(model, links, await liveNames(model, links, pace))
+  await warnOfRepeated(rows, warn, pace)
+  await warnOfCovered(model, rows, covering, await WiderValues.prepare(model, rows, links, pace), warn, pace)
+  await warnOfEmptyRoles(model, rows, links, warn, pace)
+  await warnOfUselessRoles(model, rows, links, warn, pace)
+  await warnOfCycles(links, warn, pace)
+  await warnOfPatterns(model, rows, warn, pace)
+  return [...warnings.values()].flat().sort(byPlace)
+}
+
+/** What the compiled index says that it cannot help with. */
+export function scanWarnings(
+  { definitions }: PolicyModel,
+  scans: readonly { readonly condition: string; readonly rules: number }[],
+): PolicyProblem[] {
+  const matcher = definitions.find(({ section }) => section === 'm')
+  const { line, column } = matcher === undefined ? { line: null, column: null } : placeIn(matcher, 0)
+  return scans.map(({ condition, rules }) => {
+    const message = `no index picks rules by ${condition === '' ? 'the matcher' : condition}: up to ${String(rules)} rules are asked one by one for each request`
+    return warning(modelFile, line, 'NOT_INDEXED', message, column)
+  })
+}
+
+/** The model first, since its problems cause others; then as the files are read. */
+export function byPlace(a: PolicyProblem, b: PolicyProblem): number {
+  if (a.file !== b.file) return rank(a.file) - rank(b.file) || (a.file < b.file ? -1 : 1)
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
+}
+
+function rank(file: string): number {
+  return file === modelFile ? 0 : 1
+}
