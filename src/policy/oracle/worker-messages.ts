@@ -1,0 +1,47 @@
+import type { PolicyRequest } from '../../decision/rule-set.ts'
+import type { OwnAnswer } from './compare.ts'
+import type { CasbinAnswer } from './plain-casbin.ts'
+
+/** What the thread that asks Casbin starts with. */
+export interface OracleOpening {
+  /** Texts of the policy's files: a hundred thousand rows as objects would hold up the thread that hands them over. */
+  readonly files: readonly { readonly name: string; readonly text: string }[]
+  /** Seed of the requests that are made from the rules. */
+  readonly seed: string
+  /** Asked before those. */
+  readonly cases: readonly PolicyRequest[]
+  /** Most requests to make from the rules. */
+  readonly requests: number
+  /** How long to ask, in milliseconds; at least one request is asked. */
+  readonly askMs: number
+}
+
+/** A request to which Casbin has another answer that no listed difference explains. */
+export interface Disagreement {
+  readonly request: PolicyRequest
+  readonly own: OwnAnswer
+  readonly casbin: CasbinAnswer
+}
+
+export interface OracleVerdict {
+  readonly kind: 'verdict'
+  readonly asked: number
+  /** Requests for which the time was too short. */
+  readonly skipped: number
+  readonly excused: number
+  readonly disagreements: readonly Disagreement[]
+}
+
+export type FromOracleWorker =
+  | { readonly kind: 'refused'; readonly message: string }
+  /** Casbin has loaded the policy; these are to be asked. */
+  | { readonly kind: 'loaded'; readonly requests: readonly PolicyRequest[] }
+  /** Said now and then, so that slow is told from stuck. */
+  | { readonly kind: 'asking' }
+  | OracleVerdict
+
+/** The answers of the compiled rules, in the order of the requests. */
+export interface ToOracleWorker {
+  readonly kind: 'answers'
+  readonly answers: readonly OwnAnswer[]
+}

@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { PolicyRequest } from '../../decision/rule-set.ts'
+import { messageOf } from '../../errors.ts'
+import { Pace } from '../pace.ts'
+import { parseModel } from '../parse/parse-model.ts'
+import { parseRules, type PolicyRow } from '../parse/parse-rules.ts'
+import { modelFile } from '../source/source.ts'
+import { validateModel } from '../validate/validate-model.ts'
+import { compareWithCasbin, type OwnAnswer } from './compare.ts'
+import { PlainCasbin, type AskedPolicy } from './plain-casbin.ts'
+import { deriveRequests } from './requests.ts'
+import type { Disagreement, FromOracleWorker, OracleOpening, OracleVerdict, ToOracleWorker } from './worker-messages.ts'
+
+// The thread in which Casbin is asked. It reads the files for itself, asks, says its verdict and ends.
+
+const port = parentPort
+if (port === null) throw new Error('oracle/worker runs as a worker thread only')
+
+/** How often to say that it goes on, in milliseconds. */
+const sayMs = 200
+const maxDisagreements = 20
+
+function say(message: FromOracleWorker): void {
+  port?.postMessage(message)
+}
+
+async function readPolicy({ files }: OracleOpening): Promise<AskedPolicy> {
+  const sources = files.map((file) => ({ ...file, sha256: '' }))
+  const model = sources.find(({ name }) => name === modelFile) ?? { name: modelFile, text: '', sha256: '' }
+  const read = validateModel(model.text, parseModel(model))
+  if (read.model === undefined) throw new Error(read.problems[0]?.message ?? 'the model cannot be read')
+  const rows: PolicyRow[] = []
+  for (const file of sources.filter(({ name }) => name.endsWith('.csv'))) {
+    for (const row of (await parseRules(file, new Pace())).rows) rows.push(row)
+  }
+  return { model: read.model, rows }
+}
+
+function compareAll(
+  casbin: PlainCasbin,
+  requests: readonly PolicyRequest[],
+  answers: readonly OwnAnswer[],
+  askMs: number,
+): OracleVerdict {
+  const disagreements: Disagreement[] = []
+  const start = performance.now()
+  let said = start
+  let asked = 0
+  let excused = 0
+  for (const [index, request] of requests.entries()) {
+    const now = performance.now()
+    if (asked > 0 && (now - start >= askMs || disagreements.length >= maxDisagreements)) break
+    if (now - said >= sayMs) say({ kind: 'asking' })
+    if (now - said >= sayMs) said = now
+    const own = answers[index] ?? { fault: 'the compiled rules gave no answer' }
+    const comparison = compareWithCasbin(casbin, request, own)
+    asked += 1
+    if (comparison.kind === 'excused') excused += 1
+    if (comparison.kind === 'disagrees') disagreements.push({ request, own, casbin: comparison.casbin })
+  }
+  return { kind: 'verdict', asked, skipped: requests.length - asked, excused, disagreements }
+}
+
+try {
+  const opening = workerData as OracleOpening
+  const policy = await readPolicy(opening)
+  const casbin = await PlainCasbin.build(policy)
+  const requests = [...opening.cases, ...deriveRequests(policy, opening.seed, opening.requests)]
+  const answered = once(port, 'message') as Promise<[ToOracleWorker]>
+  say({ kind: 'loaded', requests })
+  const [{ answers }] = await answered
+  say(compareAll(casbin, requests, answers, opening.askMs))
+} catch (thrown) {
+  say({ kind: 'refused', message: messageOf(thrown) })
+} finally {
+  port.close()
+}
