@@ -7,6 +7,7 @@ import { policyDiffCommand } from './commands/policy-diff.ts'
 import { policyExplainCommand } from './commands/policy-explain.ts'
 import { policyKeygenCommand } from './commands/policy-keygen.ts'
 import { policySignCommand } from './commands/policy-sign.ts'
+import { policyTestCommand } from './commands/policy-test.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
 import { verifyCommand } from './commands/verify.ts'
@@ -41,6 +42,7 @@ function program(version: string): Command {
       new Command('policy')
         .description('Work with policy folders.')
         .addCommand(policyCheckCommand(io))
+        .addCommand(policyTestCommand(io))
         .addCommand(policyExplainCommand(io))
         .addCommand(policyDiffCommand(io))
         .addCommand(policySignCommand(io))

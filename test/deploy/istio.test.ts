@@ -115,6 +115,7 @@ describe('the policy of deploy/istio', () => {
   test('is mounted as a folder, under a name that does not change with its content', () => {
     const generated = kustomizationOf('.').configMapGenerator?.find(({ name }) => name === 'countersign-policy')
     expect(generated?.options?.disableNameSuffixHash).toBe(true)
+    expect(generated?.files).toEqual(readdirSync(folder).map((name) => `policy/${name}`))
     const volume = pod.volumes.find(({ configMap }) => configMap?.name === 'countersign-policy')
     const mount = container.volumeMounts.find(({ name }) => name === volume?.name)
     expect(mount).toMatchObject({ mountPath: settings.policy.dir })

@@ -143,5 +143,5 @@ function ruleText({ file, line, text }: Rule): string {
 /** What may be the cause; null where nothing can be said. */
 export function hintOf({ test, got, absent }: TestResult): string | null {
   if (got.fault !== null || got.rule !== null || test.expect === 'deny' || absent.length === 0) return null
-  return `the matcher reads ${absent.join(', ')} too; the test leaves that out, and what is absent equals nothing`
+  return `the test leaves out ${absent.join(', ')}, which a rule may need: what is absent equals nothing`
 }

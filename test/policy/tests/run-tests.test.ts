@@ -76,7 +76,7 @@ describe('a test that fails is a problem at its place', () => {
     expect(await failureOf('{ sub: web }', 'allow')).toEqual(
       failed(
         'the test "t" expects allow, and got deny: no rule matches; ' +
-          'the matcher reads obj, act too; the test leaves that out, and what is absent equals nothing',
+          'the test leaves out obj, act, which a rule may need: what is absent equals nothing',
       ),
     )
   })
