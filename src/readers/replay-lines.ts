@@ -87,22 +87,28 @@ const head = /^\{"specversion":"1\.0","id":"[0-9a-f-]{36}","type":"([a-z0-9.]+)"
 const headBytes = 160
 const other: ReadLine = { kind: 'other' }
 
-/** Whether a line is a record of another type, by its first bytes: `undefined` where they do not tell. */
-function isOther(beginning: string, lastByte: number): boolean {
-  const type = head.exec(beginning)?.[1]
-  return type !== undefined && type !== eventTypes.decision && lastByte === 0x7d
-}
+/** A line in which a second record begins was glued together: it is no record of the type with which it begins. */
+const beginning = '{"specversion":'
+const beginningBytes = Buffer.from(beginning)
 
 /**
- * Reads a line of a segment or of the spool as a decision. Records of other types are not parsed. Hashes are not checked:
- * that is for `verify`.
+ * Reads a line of a segment or of the spool as a decision. Whole records of other types are not parsed. Hashes are not
+ * checked: that is for `verify`.
  */
 export function readLine(line: Buffer | string, trail: string): ReadLine {
   if (typeof line === 'string') {
-    return isOther(line.slice(0, headBytes), line.charCodeAt(line.length - 1)) ? other : parse(line, trail)
+    const isWhole = () => line.endsWith('}') && !line.includes(beginning, 1)
+    return isOther(line.slice(0, headBytes)) && isWhole() ? other : parse(line, trail)
   }
-  if (isOther(line.toString('latin1', 0, headBytes), line[line.length - 1] ?? 0)) return other
+  const isWhole = () => line[line.length - 1] === 0x7d && !line.includes(beginningBytes, 1)
+  if (isOther(line.toString('latin1', 0, headBytes)) && isWhole()) return other
   return isUtf8(line) ? parse(line.toString(), trail) : unreadable('the line is not UTF-8')
+}
+
+/** Whether the first bytes tell that a record is of another type. */
+function isOther(start: string): boolean {
+  const type = head.exec(start)?.[1]
+  return type !== undefined && type !== eventTypes.decision
 }
 
 function parse(text: string, trail: string): ReadLine {
