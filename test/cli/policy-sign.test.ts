@@ -155,7 +155,9 @@ manifest  ${join(policy, 'manifest.json')}
     writeFiles(policy, { 'policy.csv': '\np, a, /a' })
     const { out, err, exitCode } = await signByAna()
     expect({ out, exitCode }).toEqual({ out: '', exitCode: 1 })
-    expect(err).toMatch(/^policy\.csv:2: .*\[ROW_TOO_SHORT\]\nNot signed: the policy in .* has 1 problem\.\n$/)
+    expect(err).toMatch(
+      /^policy\.csv:2: .*\[ROW_TOO_SHORT\]\nThe policy in .* has 1 problem .*\nNothing was signed\.\n$/,
+    )
     expect(readFileSync(join(policy, 'manifest.json'))).toEqual(before)
   })
 
@@ -164,13 +166,6 @@ manifest  ${join(policy, 'manifest.json')}
     const { err, exitCode } = await signByAna()
     expect(exitCode).toBe(1)
     expect(err).toContain('[FOLDER_UNREADABLE]')
-  })
-
-  test('does not print more than a hundred problems', async () => {
-    writeFiles(policy, { 'policy.csv': 'q\n'.repeat(250) })
-    const { err } = await signByAna()
-    expect(err.split('\n')).toHaveLength(103)
-    expect(err).toContain('… and 150 more')
   })
 
   test('writes elsewhere with --out', async () => {

@@ -7,7 +7,8 @@ import type { PolicyProblem } from '../../policy/problem.ts'
 import { nameProblem, signManifest, type ManifestClaim } from '../../policy/source/manifest.ts'
 import { readSigningKey, type SigningKey } from '../../policy/source/manifest-keys.ts'
 import { manifestFile, readSource, type Snapshot } from '../../policy/source/source.ts'
-import { commanderOutput, counted, exitByUsage, visible, type Io } from '../print.ts'
+import { commanderOutput, exitByUsage, visible, type Io } from '../print.ts'
+import { problemLines } from '../problem-text.ts'
 import { replaceFile } from '../replace-file.ts'
 
 interface SignOptions {
@@ -35,9 +36,6 @@ Examples:
 
 Exit status: 0 signed, 1 the policy has problems, 2 usage, or a key or file that cannot be used.`
 
-/** Problems that are printed. */
-const maxPrinted = 100
-
 /**
  * `countersign policy sign DIR`: checks a policy and writes a manifest that says who wrote it. Sets `process.exitCode` to 1
  * where the policy has problems. Throws USAGE for a key that cannot be used or a manifest that cannot be written.
@@ -64,7 +62,7 @@ async function signFolder(io: Io, dir: string, options: SignOptions, signedAt: D
   const keys = readKeys(io, options.key)
   const { snapshot, problems } = await checkedFolder(dir)
   if (snapshot === undefined || problems.length > 0) {
-    io.err(refusalText(dir, problems))
+    io.err(`${problemLines(dir, problems)}\nNothing was signed.`)
     return 1
   }
   const path = options.out ?? pathIn(dir, snapshot)
@@ -124,17 +122,6 @@ function textOf({ snapshot, author, ticket, keyIds, manifest }: Signed): string 
     ['manifest', manifest],
   ]
   return ['Signed.', ...rows.map(([name = '', text = '']) => `${name.padEnd(8)}  ${visible(text)}`)].join('\n')
-}
-
-function refusalText(dir: string, problems: readonly PolicyProblem[]): string {
-  const lines = problems.slice(0, maxPrinted).map(problemText)
-  const more = problems.length - lines.length
-  if (more > 0) lines.push(`… and ${String(more)} more (countersign policy check --json prints all)`)
-  return [...lines, `Not signed: the policy in ${visible(dir)} has ${counted(problems.length, 'problem')}.`].join('\n')
-}
-
-function problemText({ file, line, code, message }: PolicyProblem): string {
-  return visible(`${file}${line === null ? '' : `:${String(line)}`}: ${message}  [${code}]`)
 }
 
 function collect(file: string, before: readonly string[] = []): readonly string[] {
