@@ -48,7 +48,6 @@ export async function askCasbin(
   const otherReading = readingProblem(policy.model)
   if (otherReading !== undefined) return refused(otherReading)
   const opening: OracleOpening = {
-    files: snapshot.files.filter(({ name }) => name === modelFile || name.endsWith('.csv')).map(nameAndText),
     seed: snapshot.policyVersion,
     cases: cases.map(({ request }) => request),
     requests: limits.requests ?? 500,
@@ -56,7 +55,9 @@ export async function askCasbin(
   }
   const thread = new OracleThread(opening, limits.silenceMs ?? 20_000, limits.signal)
   try {
-    const verdict = await thread.verdict((requests) => answersOf(requests, ask, new Pace(limits.signal)))
+    const pace = new Pace(limits.signal)
+    const files = snapshot.files.filter(({ name }) => name === modelFile || name.endsWith('.csv'))
+    const verdict = await thread.verdict(files, pace, (requests) => answersOf(requests, ask, pace))
     const { asked, skipped, excused, disagreements } = verdict
     return { problems: disagreements.map(disagreementProblem), asked, skipped, excused }
   } catch (fault) {
@@ -65,10 +66,6 @@ export async function askCasbin(
   } finally {
     await thread.end()
   }
-}
-
-function nameAndText({ name, text }: { readonly name: string; readonly text: string }) {
-  return { name, text }
 }
 
 function refused(message: string): AskOutcome {
@@ -97,6 +94,12 @@ function answerOf(request: PolicyRequest, ask: RuleSet['evaluate']): OwnAnswer {
   }
 }
 
+type Files = Snapshot['files']
+type AnswerAll = (requests: readonly PolicyRequest[]) => Promise<readonly OwnAnswer[]>
+
+/** Of a file's text, in characters. */
+const pieceLength = 512 * 1024
+
 class OracleThread {
   readonly #worker: Worker
   readonly #silenceMs: number
@@ -115,23 +118,34 @@ class OracleThread {
   }
 
   /** Rejects where the thread refuses, ends, or says nothing for too long. */
-  verdict(answer: (requests: readonly PolicyRequest[]) => Promise<readonly OwnAnswer[]>): Promise<OracleVerdict> {
+  verdict(files: Files, pace: Pace, answer: AnswerAll): Promise<OracleVerdict> {
     return new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromOracleWorker) => {
         this.#hear(reject)
         if (message.kind === 'verdict') resolve(message)
         else if (message.kind === 'refused') reject(new Error(`Casbin refuses the policy: ${message.message}`))
-        else if (message.kind === 'loaded') {
-          answer(message.requests).then((answers) => {
-            this.#post({ kind: 'answers', answers })
-          }, reject)
-        }
+        else if (message.kind === 'loaded') this.#answer(message.requests, answer).catch(reject)
       })
       this.#worker.on('error', (error) => reject(new Error(`the thread that asks Casbin ended: ${messageOf(error)}`)))
       this.#worker.on('exit', () => reject(new Error('the thread that asks Casbin ended without a word')))
       this.#signal?.addEventListener('abort', () => reject(new Error('given up')), { once: true })
       this.#hear(reject)
+      this.#handOver(files, pace).catch(reject)
     })
+  }
+
+  async #handOver(files: Files, pace: Pace): Promise<void> {
+    for (const { name, text } of files) {
+      for (let at = 0; at < text.length; at += pieceLength) {
+        this.#post({ kind: 'piece', file: name, text: text.slice(at, at + pieceLength) })
+        await pace.rest()
+      }
+    }
+    this.#post({ kind: 'complete' })
+  }
+
+  async #answer(requests: readonly PolicyRequest[], answer: AnswerAll): Promise<void> {
+    this.#post({ kind: 'answers', answers: await answer(requests) })
   }
 
   async end(): Promise<void> {

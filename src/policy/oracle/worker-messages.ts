@@ -4,8 +4,6 @@ import type { CasbinAnswer } from './plain-casbin.ts'
 
 /** What the thread that asks Casbin starts with. */
 export interface OracleOpening {
-  /** Texts of the policy's files: a hundred thousand rows as objects would hold up the thread that hands them over. */
-  readonly files: readonly { readonly name: string; readonly text: string }[]
   /** Seed of the requests that are made from the rules. */
   readonly seed: string
   /** Asked before those. */
@@ -40,8 +38,12 @@ export type FromOracleWorker =
   | { readonly kind: 'asking' }
   | OracleVerdict
 
-/** The answers of the compiled rules, in the order of the requests. */
-export interface ToOracleWorker {
-  readonly kind: 'answers'
-  readonly answers: readonly OwnAnswer[]
-}
+/**
+ * First the texts of the policy's files, in the order of the files and in pieces: megabytes at once, or a hundred thousand
+ * rows as objects, would hold up the thread that hands them over.
+ */
+export type ToOracleWorker =
+  | { readonly kind: 'piece'; readonly file: string; readonly text: string }
+  | { readonly kind: 'complete' }
+  /** The answers of the compiled rules, in the order of the requests. */
+  | { readonly kind: 'answers'; readonly answers: readonly OwnAnswer[] }

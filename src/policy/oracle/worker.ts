@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { on } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { PolicyRequest } from '../../decision/rule-set.ts'
 import { messageOf } from '../../errors.ts'
@@ -21,12 +21,30 @@ if (port === null) throw new Error('oracle/worker runs as a worker thread only')
 const sayMs = 200
 const maxDisagreements = 20
 
+// From the beginning, so that none is missed.
+const messages = on(port, 'message')
+
 function say(message: FromOracleWorker): void {
   port?.postMessage(message)
 }
 
-async function readPolicy({ files }: OracleOpening): Promise<AskedPolicy> {
-  const sources = files.map((file) => ({ ...file, sha256: '' }))
+async function receive(): Promise<ToOracleWorker> {
+  const { value } = (await messages.next()) as IteratorYieldResult<[ToOracleWorker]>
+  return value[0]
+}
+
+/** Of the files by their names, in their order. */
+async function receiveTexts(): Promise<ReadonlyMap<string, string>> {
+  const pieces = new Map<string, string[]>()
+  for (let message = await receive(); message.kind === 'piece'; message = await receive()) {
+    const { file, text } = message
+    pieces.set(file, [...(pieces.get(file) ?? []), text])
+  }
+  return new Map([...pieces].map(([name, texts]) => [name, texts.join('')]))
+}
+
+async function readPolicy(texts: ReadonlyMap<string, string>): Promise<AskedPolicy> {
+  const sources = [...texts].map(([name, text]) => ({ name, text, sha256: '' }))
   const model = sources.find(({ name }) => name === modelFile) ?? { name: modelFile, text: '', sha256: '' }
   const read = validateModel(model.text, parseModel(model))
   if (read.model === undefined) throw new Error(read.problems[0]?.message ?? 'the model cannot be read')
@@ -64,13 +82,13 @@ function compareAll(
 
 try {
   const opening = workerData as OracleOpening
-  const policy = await readPolicy(opening)
+  const policy = await readPolicy(await receiveTexts())
   const casbin = await PlainCasbin.build(policy)
   const requests = [...opening.cases, ...deriveRequests(policy, opening.seed, opening.requests)]
-  const answered = once(port, 'message') as Promise<[ToOracleWorker]>
   say({ kind: 'loaded', requests })
-  const [{ answers }] = await answered
-  say(compareAll(casbin, requests, answers, opening.askMs))
+  const answered = await receive()
+  if (answered.kind !== 'answers') throw new Error(`unexpected message ${answered.kind}`)
+  say(compareAll(casbin, requests, answered.answers, opening.askMs))
 } catch (thrown) {
   say({ kind: 'refused', message: messageOf(thrown) })
 } finally {
