@@ -6,6 +6,7 @@ import { policyCheckCommand } from './commands/policy-check.ts'
 import { policyDiffCommand } from './commands/policy-diff.ts'
 import { policyExplainCommand } from './commands/policy-explain.ts'
 import { policyKeygenCommand } from './commands/policy-keygen.ts'
+import { policyReplayCommand } from './commands/policy-replay.ts'
 import { policySignCommand } from './commands/policy-sign.ts'
 import { policyTestCommand } from './commands/policy-test.ts'
 import { queryCommand } from './commands/query.ts'
@@ -45,6 +46,7 @@ function program(version: string): Command {
         .addCommand(policyTestCommand(io))
         .addCommand(policyExplainCommand(io))
         .addCommand(policyDiffCommand(io))
+        .addCommand(policyReplayCommand(io))
         .addCommand(policySignCommand(io))
         .addCommand(policyKeygenCommand(io)),
     )

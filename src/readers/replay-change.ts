@@ -76,15 +76,18 @@ function answerOf(ruleSet: RuleSet, request: PolicyRequest): Answer {
   }
 }
 
-/** A rule is its text: it may have moved to another line or file. */
+/** A rule is its text, whatever the spaces about its commas: it may have moved to another line or file. */
 function isSameRule(record: ParsedRecord, before: Answer, after: Answer): boolean {
   if (after.fault !== undefined) return false
-  const [old, now] = [before.rule?.text, after.rule?.text]
-  if (old === now) return true
-  if (old === undefined || now === undefined) return false
+  if (before.rule?.text === after.rule?.text) return true
+  if (before.rule === null || after.rule === null) return false
+  const [old, now] = [before.rule.text, after.rule.text].map((text) => text.replace(/\s*,\s*/g, ',')) as [
+    string,
+    string,
+  ]
   const { redacted } = record.data
   const isCut = Array.isArray(redacted) && redacted.includes('rule.text')
-  return isCut && now.startsWith(old)
+  return old === now || (isCut && now.startsWith(old))
 }
 
 function routeOf(record: ParsedRecord, before: Answer, after: Answer): string {
