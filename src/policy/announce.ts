@@ -11,20 +11,29 @@ export interface AnnounceOptions {
   readonly now: () => Date
 }
 
+interface Waiting {
+  readonly event: Promise<AuditEvent>
+  readonly onKept: () => void
+}
+
 /** Has policy changes recorded in their order, each once; what could not be kept is handed over again when `retry` is called. */
 export class Announcements {
   readonly #options: AnnounceOptions
-  readonly #waiting: { readonly event: AuditEvent; readonly onKept: () => void }[] = []
+  readonly #waiting: Waiting[] = []
   #recording = false
 
   constructor(options: AnnounceOptions) {
     this.#options = options
   }
 
-  /** Gives the time that the event says. Not waited for: a slow disk must not hold back a change that takes a right away. */
-  announce(data: PolicyData, onKept: () => void = () => undefined): Date {
-    const time = this.#options.now()
-    this.#waiting.push({ event: policyEvent(this.#options.ids(), time, data), onKept })
+  /**
+   * Gives the time that the event says. Not waited for: neither a slow disk nor the comparison of two large policies may
+   * hold back a change that takes a right away. `data` MUST NOT reject.
+   */
+  announce(data: PolicyData | Promise<PolicyData>, onKept: () => void = () => undefined): Date {
+    const [time, id] = [this.#options.now(), this.#options.ids()]
+    const event = Promise.resolve(data).then((written) => policyEvent(id, time, written))
+    this.#waiting.push({ event, onKept })
     this.retry()
     return time
   }
@@ -36,7 +45,7 @@ export class Announcements {
   async #record(): Promise<void> {
     this.#recording = true
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (!(await this.#options.record(next.event))) break
+      if (!(await this.#options.record(await next.event))) break
       this.#waiting.shift()
       next.onKept()
     }

@@ -103,8 +103,7 @@ class Candidate implements CandidateFollow {
   #load(policy: LoadedPolicy, tookMs: number): void {
     this.#options.candidate.swap(policy.ruleSet)
     const { policyVersion } = policy.snapshot
-    const data = candidateChange(this.#options.inForce(), policy)
-    const since = this.#announcements.announce(data, () => {
+    const since = this.#announcements.announce(candidateChange(this.#options.inForce(), policy), () => {
       this.#mark(policyVersion)
     })
     this.#told = policyVersion

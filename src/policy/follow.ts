@@ -10,7 +10,7 @@ export interface FollowOptions {
   readonly dir: string
   /** How often the folder is looked at even if nothing announced a change, in milliseconds. */
   readonly pollMs: number
-  /** Checks and builds what was read. MUST NOT put anything in force. May go on for seconds; ends early where `signal` says so. */
+  /** Checks and builds what was read; may take seconds. Where `signal` gives it up it may end early, and may reject. */
   readonly build: (snapshot: Snapshot, signal: AbortSignal) => Promise<LoadOutcome>
 }
 
@@ -137,7 +137,8 @@ export class FollowedFolder {
     const abort = new AbortController()
     this.#building = { key, abort }
     const signal = AbortSignal.any([abort.signal, this.#stopping.signal])
-    const outcome = await Promise.race([buildSource(source, this.#options.build, signal), aborted(signal)])
+    const built = await Promise.race([buildSource(source, this.#options.build, signal), aborted(signal)])
+    const outcome = signal.aborted ? 'given up' : built
     this.#building = undefined
     this.#givenUp = outcome === 'given up' ? this.#givenUp + 1 : 0
     return outcome

@@ -18,11 +18,6 @@ export interface ReloadOptions extends FollowOptions, AnnounceOptions {
   readonly onChange?: (status: PolicyStatus) => void
 }
 
-/** What a load may say beside the rules. */
-interface Warned {
-  readonly warnings: readonly PolicyProblem[]
-}
-
 /** A version that is in use. */
 export interface LoadedStatus {
   readonly policyVersion: string
@@ -138,10 +133,11 @@ class Reload implements PolicyReload {
   }
 
   #accept(policy: LoadedPolicy, origin: PolicyData['origin'], tookMs: number): void {
-    const data = changeBetween(this.#loaded, policy, origin)
+    const before = this.#loaded
     this.#options.inForce.swap(policy.ruleSet)
     this.#loaded = policy
-    const inForce = { ...loadedStatus(policy, this.#announcements.announce(data), tookMs), origin }
+    const since = this.#announcements.announce(changeBetween(before, policy, origin))
+    const inForce = { ...loadedStatus(policy, since, tookMs), origin }
     if (origin === 'last-good') {
       this.#tell({ inForce })
       return
@@ -172,9 +168,9 @@ class Reload implements PolicyReload {
   }
 }
 
-export function loadedStatus(policy: LoadedPolicy & Partial<Warned>, since: Date, tookMs: number): LoadedStatus {
+export function loadedStatus(policy: LoadedPolicy, since: Date, tookMs: number): LoadedStatus {
   const { policyVersion } = policy.snapshot
-  return { policyVersion, rules: policy.rows.length, warnings: policy.warnings?.length ?? 0, since, tookMs }
+  return { policyVersion, rules: policy.rows.length, warnings: policy.warnings.length, since, tookMs }
 }
 
 export function refusedStatus({ snapshot, problems }: RefusedPolicy, since: Date): RefusedStatus {

@@ -197,6 +197,135 @@ describe('a policy folder that is followed', () => {
   })
 })
 
+describe('the last good policy', () => {
+  const bad = { ...good, 'policy.csv': 'nonsense' }
+  const restart = async (files: Record<string, string>, options: Partial<ReloadOptions> = {}) => {
+    await reload?.stop()
+    inForce = new PolicyInForce()
+    events = []
+    rmSync(folder, { recursive: true })
+    if (Object.keys(files).length > 0) writeFiles(folder, files)
+    return start(options)
+  }
+  const origins = () => events.map((event) => [dataOf(event).change, dataOf(event).origin])
+
+  test.each([
+    ['is refused', bad, 'TYPE_UNKNOWN'],
+    ['is gone', {}, 'FOLDER_UNREADABLE'],
+  ])('is in force again after a restart where the folder’s version %s, and says so', async (_, files, code) => {
+    writeFiles(folder, good)
+    const version = (await start()).status().inForce?.policyVersion
+    await restart(files)
+    expect(inForce.rules?.policyVersion).toBe(version)
+    expect(inForce.rules?.evaluate(request).effect).toBe('allow')
+    expect(reload?.status()).toMatchObject({
+      inForce: { policyVersion: version, origin: 'last-good' },
+      refused: { problems: [{ code }] },
+      copyProblem: null,
+    })
+    expect(origins()).toEqual([
+      ['rejected', 'folder'],
+      ['loaded', 'last-good'],
+    ])
+  })
+
+  test('is left as soon as the folder has a good version', async () => {
+    writeFiles(folder, good)
+    await start()
+    await restart(bad)
+    writeFiles(folder, { 'policy.csv': 'p, carol, /a, GET' })
+    await reload?.check()
+    expect(reload?.status()).toMatchObject({ inForce: { origin: 'folder', rules: 1 }, refused: null })
+    expect(dataOf(events[2])).toMatchObject({ change: 'loaded', origin: 'folder', rules: { added: 1, removed: 2 } })
+    await restart(bad)
+    expect(inForce.rules?.evaluate({ ...request, sub: 'carol' }).effect).toBe('allow')
+  })
+
+  test('is what the folder holds again where its own files come back, which is no change', async () => {
+    writeFiles(folder, good)
+    await start()
+    await restart(bad)
+    const rules = inForce.rules
+    writeFiles(folder, good)
+    await reload?.check()
+    expect(reload?.status()).toMatchObject({ inForce: { origin: 'folder' }, refused: null })
+    expect(inForce.rules).toBe(rules)
+    expect(events).toHaveLength(2)
+  })
+
+  test('is not put in force beside a good folder', async () => {
+    writeFiles(folder, good)
+    await start()
+    await restart({ ...good, 'policy.csv': 'p, carol, /a, GET' })
+    expect(inForce.rules?.evaluate(request).effect).toBe('deny')
+    expect(origins()).toEqual([['loaded', 'folder']])
+  })
+
+  test('is refused where its copy is damaged, and says so', async () => {
+    writeFiles(folder, good)
+    await start()
+    await reload?.stop()
+    writeFileSync(join(kept, 'last-good/policy.csv'), 'p, mallory, /a, GET')
+    await restart(bad)
+    expect(inForce.rules).toBeUndefined()
+    expect(reload?.status()).toMatchObject({
+      inForce: null,
+      copyProblem: expect.stringMatching(/^the copy of the last good policy is damaged .*sha256:/) as unknown,
+    })
+    expect(dataOf(events[1])).toMatchObject({
+      change: 'rejected',
+      origin: 'last-good',
+      problems: [{ code: 'LAST_GOOD_DAMAGED' }],
+    })
+  })
+
+  test('is checked like any other: one that is not allowed any more is refused', async () => {
+    writeFiles(folder, good)
+    await start()
+    await restart(bad, { build: (snapshot) => buildPolicy(snapshot, { requireSignature: true }) })
+    expect(inForce.rules).toBeUndefined()
+    expect(dataOf(events[1])).toMatchObject({
+      ...{ change: 'rejected', origin: 'last-good' },
+      problems: [{ code: 'SIGNATURE_MISSING' }],
+    })
+  })
+
+  test('that cannot be kept is a word of the status, and tried again', async () => {
+    writeFiles(folder, good)
+    rmSync(kept, { recursive: true })
+    writeFileSync(kept, 'no folder')
+    const statuses: PolicyStatus[] = []
+    await start({ lastGood: { dir: kept, retryMs: 10 }, onChange: (status) => void statuses.push(status) })
+    expect(inForce.rules?.evaluate(request).effect).toBe('allow')
+    await until(() => reload?.status().copyProblem !== null)
+    expect(reload?.status().copyProblem).toMatch(/^the policy in force could not be kept as the last good one: E/)
+    const times = statuses.length
+    rmSync(kept)
+    await until(() => reload?.status().copyProblem === null)
+    expect(statuses.slice(times)).toHaveLength(1)
+    await restart(bad)
+    expect(inForce.rules?.evaluate(request).effect).toBe('allow')
+  })
+
+  test('is put in force where the folder takes too long, until that is loaded', async () => {
+    writeFiles(folder, good)
+    await start()
+    const slow = Promise.withResolvers<undefined>()
+    const newer = { ...good, 'policy.csv': 'p, carol, /a, GET' }
+    await restart(newer, {
+      startMs: 100,
+      build: async (snapshot) => {
+        if (snapshot.files.some(({ text }) => text.includes('carol'))) await slow.promise
+        return buildPolicy(snapshot)
+      },
+    })
+    expect(reload?.status()).toMatchObject({ inForce: { origin: 'last-good', rules: 2 }, refused: null })
+    slow.resolve(undefined)
+    await until(() => reload?.status().inForce?.origin === 'folder')
+    expect(inForce.rules?.evaluate({ ...request, sub: 'carol' }).effect).toBe('allow')
+  })
+})
+
 test('200 swaps of a ConfigMap under load give only decisions of one whole version', async () => {
   // A mixture of two versions would give alice a role that no rule knows: a denial.
   const files = (version: number) => ({
