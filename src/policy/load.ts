@@ -9,6 +9,7 @@ import { verifyManifest, type PolicyAuthor, type PublicSigner } from './source/m
 import { modelFile, readSource, testsFile, type Snapshot } from './source/source.ts'
 import { failuresOf, runTests, type TestReport } from './tests/run-tests.ts'
 import { checkPolicy, type CheckedPolicy } from './validate/validate.ts'
+import { scanWarnings, warningsOf } from './validate/warnings.ts'
 
 /** A policy that can be put in force. */
 export interface LoadedPolicy {
@@ -43,6 +44,8 @@ export interface RefusedPolicy {
   /** Left out where the files could not be read. */
   readonly snapshot?: Snapshot
   readonly problems: readonly PolicyProblem[]
+  /** Left out where the check did not come so far. */
+  readonly warnings?: readonly PolicyProblem[]
 }
 
 export type LoadOutcome = LoadedPolicy | RefusedPolicy
@@ -72,15 +75,20 @@ async function build(snapshot: Snapshot, options: LoadOptions, pace: Pace): Prom
   const { signers = [], requireSignature = false } = options
   const signed = verifyManifest(snapshot.manifest, snapshot, signers, requireSignature)
   if (signed.problems.length > 0) return refused(signed.problems)
-  const checked = await checkPolicy(snapshot, pace)
+  const checked = await checkPolicy(snapshot, pace, { minPatternSegments: options.minPatternSegments ?? 0 })
   if (!checked.ok) return refused(checked.problems)
   const { policy } = checked
   const compiled = await compile(policy, pace)
   if (!compiled.ok) return refused(compiled.problems)
   const { ruleSet } = compiled
+  const { author } = signed
+  const warnings = [
+    ...signed.warnings,
+    ...scanWarnings(policy.model, ruleSet.scans),
+    ...(await warningsOf(policy, pace, ruleSet.rules)),
+  ]
   const tested = await test(snapshot, policy, ruleSet, pace)
-  if (tested.problems.length > 0) return refused(tested.problems)
-  const { author, warnings } = signed
+  if (tested.problems.length > 0) return { ...refused(tested.problems), warnings }
   return { ok: true, snapshot, policy, ruleSet, rows: policy.rows, warnings, tests: tested.report, author }
 }
 

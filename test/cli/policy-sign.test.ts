@@ -156,7 +156,7 @@ manifest  ${join(policy, 'manifest.json')}
     const { out, err, exitCode } = await signByAna()
     expect({ out, exitCode }).toEqual({ out: '', exitCode: 1 })
     expect(err).toMatch(
-      /^policy\.csv:2: .*\[ROW_TOO_SHORT\]\nThe policy in .* has 1 problem .*\nNothing was signed\.\n$/,
+      /^policy\.csv:2:\d+: .*\[ROW_TOO_SHORT\]\nThe policy in .* has 1 problem .*\nNothing was signed\.\n$/,
     )
     expect(readFileSync(join(policy, 'manifest.json'))).toEqual(before)
   })

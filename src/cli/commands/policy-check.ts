@@ -1,51 +1,94 @@
-import { Command } from 'commander'
-import { loadPolicy, type LoadedPolicy, type RefusedPolicy } from '../../policy/load.ts'
-import type { PolicyProblem } from '../../policy/problem.ts'
+import { Command, InvalidArgumentError } from 'commander'
+import { loadPolicy, type LoadedPolicy, type LoadOutcome, type RefusedPolicy } from '../../policy/load.ts'
+import { commanderOutput, counted, exitByUsage, type Io } from '../print.ts'
+import { problemTexts } from '../problem-text.ts'
 
-/** Where a command writes: each text is whole lines without the last line's end. */
-export interface Output {
-  out(text: string): void
-  err(text: string): void
+interface CheckOptions {
+  readonly json?: true
+  readonly minPatternSegments?: number
 }
 
-/** Problems that are printed for people; `--json` has all. */
-const maxPrinted = 100
+const examples = `
+Warnings do not keep a policy from being used: docs/policy.md says what each means.
+
+Examples:
+  countersign policy check ./policy
+  countersign policy check ./policy --min-pattern-segments 1
+  countersign policy check ./policy --json | jq '.warnings[].code'
+
+Exit status: 0 the policy is good, 1 it has problems, 2 wrong usage.`
 
 /**
- * `policy check DIR [--json]`: loads a policy as the server would and says what is in it, or what is wrong with it.
- * Sets `process.exitCode`: 0 where the policy is good, 1 where it has problems. Wrong usage ends the process with 2.
+ * `policy check DIR`: loads a policy as the server would and says what is in it and what is worth a look, or what is wrong with
+ * it. Sets `process.exitCode`: 0 where the policy is good, warnings or not, 1 where it has problems.
  */
-export function policyCheckCommand(io: Output): Command {
+export function policyCheckCommand(io: Io): Command {
   return new Command('check')
     .description('check a policy folder as the server would before it puts it in force')
     .argument('<dir>', 'folder that holds model.conf and *.csv')
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText('after', '\nExit status: 0 the policy is good, 1 it has problems, 2 wrong usage.')
-    .configureOutput({
-      writeOut: (text) => {
-        io.out(text.trimEnd())
-      },
-      writeErr: (text) => {
-        io.err(text.trimEnd())
-      },
-    })
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-    .action(async (dir: string, options: { json?: boolean }) => {
-      const outcome = await loadPolicy(dir)
+    .option('--min-pattern-segments <n>', 'segments that a pattern has to fix before its first wildcard', parseCount)
+    .option('--json', 'everything, as one JSON object')
+    .addHelpText('after', examples)
+    .allowExcessArguments(false)
+    .configureOutput(commanderOutput(io))
+    .exitOverride(exitByUsage)
+    .action(async (dir: string, { json, minPatternSegments = 0 }: CheckOptions) => {
+      const outcome = await loadPolicy(dir, { minPatternSegments })
       process.exitCode = outcome.ok ? 0 : 1
-      if (options.json === true) io.out(JSON.stringify(reportOf(outcome)))
-      else if (outcome.ok) io.out(goodText(outcome))
-      else io.err(badText(dir, outcome.problems))
+      if (json === true) io.out(JSON.stringify(reportOf(outcome)))
+      else print(io, dir, outcome)
     })
 }
 
-function reportOf(outcome: LoadedPolicy | RefusedPolicy): object {
+function parseCount(text: string): number {
+  if (/^\d{1,3}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('allowed: a whole number from 0 to 999.')
+}
+
+function print(io: Io, dir: string, outcome: LoadOutcome): void {
+  const { columns } = io
+  const warnings = outcome.warnings ?? []
+  if (warnings.length > 0) io.err(problemTexts(warnings, { label: 'warning: ', columns }))
+  if (outcome.ok) io.out(goodText(outcome))
+  else io.err([problemTexts(outcome.problems, { columns }), refusedText(dir, outcome)].join('\n'))
+}
+
+function refusedText(dir: string, { problems, warnings = [] }: RefusedPolicy): string {
+  const beside = warnings.length === 0 ? '' : ` (and ${counted(warnings.length, 'warning')})`
+  return `The policy in ${dir} has ${counted(problems.length, 'problem')}${beside} and would be refused.`
+}
+
+function goodText(policy: LoadedPolicy): string {
+  const { snapshot, tests, author, warnings, ruleSet } = policy
+  const counts = Object.entries(countsOf(policy)).map(([type, count]) => `${type} ${count.toLocaleString('en')}`)
+  const facts = [
+    ['version', snapshot.policyVersion],
+    ['files', snapshot.files.map(({ name }) => name).join(', ')],
+    ['rules', counts.length === 0 ? 'none: everything is denied' : counts.join(', ')],
+    ['tests', tests === null ? 'none: write some in tests.yaml' : `${counted(tests.passed, 'test')} passed`],
+    ['author', author === null ? '' : `${author.author}${author.ticket === null ? '' : ` (${author.ticket})`}`],
+    [
+      'index',
+      ruleSet.scans.length === 0 ? '' : `${counted(ruleSet.scans.length, 'condition')} of the matcher not indexed`,
+    ],
+    ['warnings', warnings.length === 0 ? 'none' : warnings.length.toLocaleString('en')],
+  ]
+  const lines = facts.filter(([, fact]) => fact !== '').map(([name = '', fact = '']) => `${name.padEnd(9)} ${fact}`)
+  return ['The policy is good.', ...lines].join('\n')
+}
+
+function reportOf(outcome: LoadOutcome): object {
+  const good = outcome.ok ? outcome : undefined
   return {
     ok: outcome.ok,
     policyVersion: outcome.snapshot?.policyVersion ?? null,
     files: (outcome.snapshot?.files ?? []).map(({ name, sha256 }) => ({ name, sha256 })),
-    rules: outcome.ok ? countsOf(outcome) : {},
+    author: good?.author ?? null,
+    rules: good === undefined ? {} : countsOf(good),
     problems: outcome.ok ? [] : outcome.problems,
+    warnings: outcome.warnings ?? [],
+    scans: good?.ruleSet.scans ?? [],
+    tests: good?.tests ? { passed: good.tests.passed, failed: good.tests.failed } : null,
   }
 }
 
@@ -53,27 +96,4 @@ function countsOf({ rows }: LoadedPolicy): Record<string, number> {
   const counts = new Map<string, number>()
   for (const { type } of rows) counts.set(type, (counts.get(type) ?? 0) + 1)
   return Object.fromEntries(counts)
-}
-
-function goodText(policy: LoadedPolicy): string {
-  const counts = Object.entries(countsOf(policy)).map(([type, count]) => `${type} ${String(count)}`)
-  return [
-    'The policy is good.',
-    `version  ${policy.snapshot.policyVersion}`,
-    `files    ${policy.snapshot.files.map(({ name }) => name).join(', ')}`,
-    `rules    ${counts.length === 0 ? 'none: everything is denied' : counts.join(', ')}`,
-  ].join('\n')
-}
-
-function badText(dir: string, problems: readonly PolicyProblem[]): string {
-  const lines = problems.slice(0, maxPrinted).map(problemText)
-  const more = problems.length - lines.length
-  if (more > 0) lines.push(`… and ${String(more)} more (--json prints all)`)
-  const count = problems.length === 1 ? '1 problem' : `${String(problems.length)} problems`
-  return [...lines, `The policy in ${dir} has ${count} and would be refused.`].join('\n')
-}
-
-/** `file:line: message  [CODE]`, as editors and CI know it. */
-function problemText({ file, line, code, message }: PolicyProblem): string {
-  return `${file}${line === null ? '' : `:${String(line)}`}: ${message}  [${code}]`
 }

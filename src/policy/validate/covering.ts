@@ -25,7 +25,7 @@ export function isPossible(token: PolicyToken, value: string): boolean {
 export class Covering {
   readonly #model: PolicyModel
   readonly #links: ReadonlyMap<string, RoleLinks>
-  /** Per role definition the names that some request can have. */
+  /** Per role definition the roles that some request can have. */
   readonly #live: ReadonlyMap<string, ReadonlySet<string>>
   #steps = 0
 

@@ -28,7 +28,7 @@ export async function tooWide(
     const fixed = fixedSegments(functionName, pattern)
     if (denies || fixed >= least || problems.length >= maxProblems) return
     const [file, line, column] = place()
-    const message = `${shown(pattern)} fixes ${String(fixed)} segments before its first wildcard; at least ${String(least)} are needed`
+    const message = `${shown(pattern)} fixes ${String(fixed)} segments before its first wildcard; the setting is at least ${String(least)}`
     problems.push(problem(file, line, 'PATTERN_TOO_WIDE', message, column))
   })
   return problems

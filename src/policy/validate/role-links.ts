@@ -6,13 +6,11 @@ const maxRoles = 16
 
 /** A name in a domain, as one text: no value holds a control character. */
 export function inDomain(name: string, domain = ''): string {
-  return `${domain}\u0000${name}`
+  return domain === '' ? name : `${domain}\u0000${name}`
 }
 
 /** The role links of one role definition, with the line of each. Those of all domains are looked at together. */
 export class RoleLinks {
-  /** Links by name, in the order of the lines. */
-  readonly byName = new Map<string, PolicyRow[]>()
   /** Links by role. */
   readonly byRole = new Map<string, PolicyRow[]>()
   /** Links by name and domain: see `inDomain`. */
@@ -21,7 +19,6 @@ export class RoleLinks {
 
   add(row: PolicyRow): void {
     const [name = '', role = '', domain] = row.values
-    listOf(this.byName, name).push(row)
     listOf(this.byRole, role).push(row)
     listOf(this.byPlace, inDomain(name, domain)).push(row)
   }
@@ -43,17 +40,33 @@ export class RoleLinks {
     return [...found]
   }
 
-  /** Every name that is reached from the given ones, by going up to roles or down to members. */
+  /** The roles that are reached from the given ones, by going up to their roles or down to their members. */
   async reached(from: Iterable<string>, way: 'up' | 'down', pace: Pace): Promise<ReadonlySet<string>> {
     const found = new Set(from)
-    const links = way === 'up' ? this.byName : this.byRole
+    const above = way === 'up' ? await this.#rolesOfRoles(pace) : undefined
     for (const at of found) {
-      for (const { values } of links.get(at) ?? []) {
+      const links = above?.get(at) ?? (way === 'down' ? this.byRole.get(at) : undefined)
+      for (const { values } of links ?? []) {
         if (pace.due) await pace.rest()
-        found.add(values[way === 'up' ? 1 : 0] ?? '')
+        const next = values[way === 'up' ? 1 : 0] ?? ''
+        // Most names are no roles.
+        if (this.byRole.has(next)) found.add(next)
       }
     }
     return found
+  }
+
+  /** Links by the roles that have them, in whatever domain. */
+  async #rolesOfRoles(pace: Pace): Promise<ReadonlyMap<string, PolicyRow[]>> {
+    const links = new Map<string, PolicyRow[]>()
+    for (const rows of this.byPlace.values()) {
+      for (const row of rows) {
+        if (pace.due) await pace.rest()
+        const [name = ''] = row.values
+        if (this.byRole.has(name)) listOf(links, name).push(row)
+      }
+    }
+    return links
   }
 }
 

@@ -8,7 +8,7 @@ import { inDomain, type RoleLinks } from './role-links.ts'
 import { at, placeOf } from './warn-rules.ts'
 import type { Warn } from './warnings.ts'
 
-/** Names that some request can have, with all their roles; left out where a role definition is asked in another way. */
+/** Roles that some request can have; left out where a role definition is asked in another way. */
 export async function liveNames(
   model: PolicyModel,
   links: ReadonlyMap<string, RoleLinks>,
@@ -19,9 +19,14 @@ export async function liveNames(
     const tokens = callsOf(model, name).map(({ arguments: [who] }) => (who?.kind === 'token' ? who.token : undefined))
     if (tokens.includes(undefined)) continue
     const possible = new Set<string>()
-    for (const link of given.byName.keys()) {
-      if (pace.due) await pace.rest()
-      if (tokens.some((token) => token !== undefined && isPossible(token, link))) possible.add(link)
+    for (const [role, rows] of given.byRole) {
+      for (const { values } of rows) {
+        if (pace.due) await pace.rest()
+        const [member = ''] = values
+        if (!tokens.some((token) => token !== undefined && isPossible(token, member))) continue
+        possible.add(role)
+        break
+      }
     }
     live.set(name, await given.reached(possible, 'up', pace))
   }
@@ -93,10 +98,13 @@ const maxCycles = 100
 
 /** Roles that have each other. */
 export async function warnOfCycles(links: ReadonlyMap<string, RoleLinks>, warn: Warn, pace: Pace): Promise<void> {
-  for (const { byPlace } of links.values()) {
+  for (const { byPlace, byRole } of links.values()) {
     const walk: Walk = { byPlace, done: new Set(), way: [], onWay: new Map(), left: maxCycles }
     for (const links of byPlace.values()) {
       const [name = '', , domain] = links[0]?.values ?? []
+      if (pace.due) await pace.rest()
+      // Who is nobody's role is on no cycle.
+      if (!byRole.has(name)) continue
       enter(walk, name, domain)
       await follow(walk, warn, pace)
     }

@@ -1,4 +1,3 @@
-import { rulesInOrder } from '../compiled/rule-order.ts'
 import type { Pace } from '../pace.ts'
 import { columnOfValue, type PolicyRow } from '../parse/parse-rules.ts'
 import type { Condition } from '../parse/matcher.ts'
@@ -29,16 +28,15 @@ function conditionsIn(condition: Condition): number {
   return both ? conditionsIn(condition.left) + conditionsIn(condition.right) : 1
 }
 
-/** Rules that another one covers, and rules that no request can have. */
+/** Rules, in the order of the effect, that another one covers, and rules that no request can match. */
 export async function warnOfCovered(
   model: PolicyModel,
-  rows: readonly PolicyRow[],
+  rules: readonly PolicyRow[],
   covering: Covering,
   wider: WiderValues,
   warn: Warn,
   pace: Pace,
 ): Promise<void> {
-  const rules = await rulesInOrder(model, rows, pace)
   const known = new KnownRules(model)
   const tooMany = conditionsIn(model.matcher) > maxConditions
   for (const [place, rule] of rules.entries()) {

@@ -1,5 +1,7 @@
+import { rulesInOrder } from '../compiled/rule-order.ts'
 import type { Pace } from '../pace.ts'
 import { placeIn } from '../parse/parse-model.ts'
+import type { PolicyRow } from '../parse/parse-rules.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import { warning, type PolicyProblem } from '../problem.ts'
 import { modelFile } from '../source/source.ts'
@@ -27,9 +29,13 @@ export type Warn = (warning: PolicyProblem) => void
 
 /**
  * What is worth a look in a checked policy, in the order of files and lines; never an error. Each warning is true (a rule that is said
- * to be covered is), but not everything is found. Takes time near to linear in the rules.
+ * to be covered is), but not everything is found. `ordered` are the rules as `rulesInOrder` gives them, where that is known. Takes time near to linear in the rules.
  */
-export async function warningsOf({ model, rows }: CheckedPolicy, pace: Pace): Promise<PolicyProblem[]> {
+export async function warningsOf(
+  { model, rows }: CheckedPolicy,
+  pace: Pace,
+  ordered?: readonly PolicyRow[],
+): Promise<PolicyProblem[]> {
   const warnings = new Map<string, PolicyProblem[]>()
   const warn: Warn = (found) => {
     const same = warnings.get(found.code) ?? []
@@ -39,7 +45,8 @@ export async function warningsOf({ model, rows }: CheckedPolicy, pace: Pace): Pr
   const links = await roleLinksOf(model.roles.keys(), rows, pace)
   const covering = new Covering(model, links, await liveNames(model, links, pace))
   await warnOfRepeated(rows, warn, pace)
-  await warnOfCovered(model, rows, covering, await WiderValues.prepare(model, rows, links, pace), warn, pace)
+  const rules = ordered ?? (await rulesInOrder(model, rows, pace))
+  await warnOfCovered(model, rules, covering, await WiderValues.prepare(model, rows, links, pace), warn, pace)
   await warnOfEmptyRoles(model, rows, links, warn, pace)
   await warnOfUselessRoles(model, rows, links, warn, pace)
   await warnOfCycles(links, warn, pace)
