@@ -1,5 +1,5 @@
 import type { Parsed } from '../../identity/parsed.ts'
-import { cleanPrefix, isClean, isOneLine, matchClean, type NameStyle } from './key-pattern.ts'
+import { cleanPrefix, hasWildDot, isClean, isOneLine, matchClean, namesAlike, type NameStyle } from './key-pattern.ts'
 import { RegexDialect } from './regex.ts'
 import { regexPrefix } from './regex-prefix.ts'
 import { maxRegexLength, parseRegex, type RegexNode } from './regex-syntax.ts'
@@ -159,6 +159,9 @@ export function hasRepeatedName(pattern: string): boolean {
 
 /** Where one name stands twice, Casbin wants the texts of all names to be the same, not only of that one. */
 function compileRepeated(pattern: string): (value: string) => boolean {
+  if (isClean(pattern, 'braces') && !hasWildDot(pattern)) {
+    return (value) => matchClean(pattern, 'braces', value, value.length) && namesAlike(pattern, 'braces', value)
+  }
   return (value) => {
     const texts = keyMatch4.groups(pattern, value)
     return texts?.every((text) => text === texts[0]) ?? false

@@ -61,6 +61,27 @@ export function matchClean(pattern: string, style: NameStyle, value: string, end
   return from === end
 }
 
+/** Whether a clean pattern has a dot that stands for any character, so that its segments need not be the value's. */
+export function hasWildDot(pattern: string): boolean {
+  return /(?<!\\)\./.test(pattern)
+}
+
+/** Whether all named segments are the same text, in a value that matches a clean pattern without a wild dot. */
+export function namesAlike(pattern: string, style: NameStyle, value: string): boolean {
+  let [at, from] = [0, 0]
+  let first: string | undefined
+  while (at < pattern.length) {
+    const [end, valueEnd] = [segmentEnd(pattern, at, pattern.length), segmentEnd(value, from, value.length)]
+    if (at > 0 && pattern.charCodeAt(at) === opening[style]) {
+      first ??= value.slice(from, valueEnd)
+      if (first.length !== valueEnd - from || !value.startsWith(first, from)) return false
+    }
+    at = end + 1
+    from = valueEnd + 1
+  }
+  return true
+}
+
 function segmentEnd(text: string, from: number, end: number): number {
   let at = from
   while (at < end && text.charCodeAt(at) !== slash) at += 1
@@ -89,5 +110,5 @@ export function cleanPrefix(pattern: string, style: NameStyle): readonly Segment
 }
 
 function textSegment(part: string): Segment | undefined {
-  return part === '*' || /(?<!\\)\./.test(part) ? undefined : { kind: 'text', text: part.replaceAll('\\.', '.') }
+  return part === '*' || hasWildDot(part) ? undefined : { kind: 'text', text: part.replaceAll('\\.', '.') }
 }
