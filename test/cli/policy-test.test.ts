@@ -84,6 +84,20 @@ describe('policy test', () => {
     expect(out).toContain('Coverage 33 %, 34 % asked for: 1 of 3 rules')
   })
 
+  test('rounds the share down, so that 100 means all', async () => {
+    const { out } = await runTests(reads + reads.replace('web reads', 'b').replace('/a', '/b'))
+    expect(out).toContain('Coverage 66 %: 2 of 3 rules match a test')
+  })
+
+  test('lists the rules that no test touches by line, whatever their priority', async () => {
+    writeFiles(folder, {
+      'model.conf': modelText({ p: 'priority, sub, obj, act, eft', e: 'priority(p.eft) || deny' }),
+      'policy.csv': 'p, 9, a, /x, GET, allow\np, 1, a, /y, GET, deny\ng, a, b',
+    })
+    const { out } = await runTests(writesNot)
+    expect(out).toContain('  policy.csv:1: p, 9, a, /x, GET, allow\n  policy.csv:2: p, 1, a, /y, GET, deny\n')
+  })
+
   test('prints of many failures and untouched rules the first fifty each', async () => {
     const rules = Array.from({ length: 60 }, (_, index) => `p, r, /${String(index)}, GET`)
     writeFiles(folder, { 'policy.csv': [...rules, 'g, a, r'].join('\n') })
