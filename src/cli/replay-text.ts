@@ -113,9 +113,16 @@ function ruleList({ groups, ungrouped }: Groups<RuleGroup>, columns = plainWidth
 }
 
 function answerText(start: string, { effect, rule, fault }: Answer, columns: number): string {
-  if (fault !== undefined) return hanging(`${start}${effect}: `, visible(`the evaluation fails: ${fault}`), columns)
+  if (fault !== undefined) return folded(`${start}${effect}: `, `the evaluation fails: ${fault}`, columns)
   if (rule === null) return `${start}${effect}: no rule`
-  return hanging(visible(`${start}${effect}: ${rule.file}:${String(rule.line)}  `), visible(rule.text), columns)
+  return folded(`${start}${effect}: ${visible(rule.file)}:${String(rule.line)}  `, rule.text, columns)
+}
+
+/** As `hanging`, with words broken that are longer than a line: SPIFFE IDs and paths often are. */
+function folded(start: string, text: string, columns: number): string {
+  const width = String(Math.max(20, columns - start.length))
+  const lines = visible(text).match(new RegExp(`.{1,${width}}(?= |$)|.{${width}}`, 'gu')) ?? []
+  return start + lines.map((line) => line.trimStart()).join(`\n${' '.repeat(start.length)}`)
 }
 
 function moreLines(groups: number, ungrouped: number): string[] {
