@@ -158,6 +158,61 @@ test('puts nobody to policy as anonymous where the setting passes them', async (
   expect(rules.asked).toMatchObject([{ sub: 'anonymous' }])
 })
 
+describe('a candidate policy', () => {
+  const candidate = {
+    ...ruleSetThat(() => ({ effect: 'deny', rule: null, roles: [] })),
+    policyVersion: `sha256:${'6a'.repeat(32)}`,
+  }
+
+  test('has its word in the record, and none in the answer', async () => {
+    const log = new FakeAuditLog()
+    const { response, decision } = await checkOf(log, { candidate: () => candidate })(httpCall())
+    expect(asEnvoyReads(response)).toEqual(
+      asEnvoyReads((await checkOfSameId(decision.decisionId)(httpCall())).response),
+    )
+    expect(log.decisions).toMatchObject([
+      {
+        data: {
+          ...{ effect: 'allow', policyVersion },
+          candidate: { effect: 'deny', reason: 'NO_MATCHING_RULE', policyVersion: candidate.policyVersion },
+        },
+      },
+    ])
+  })
+
+  test('leaves no member in the record while there is none', async () => {
+    const log = new FakeAuditLog()
+    await checkOf(log)(httpCall())
+    expect(log.decisions[0]?.data).not.toHaveProperty('candidate')
+  })
+
+  test.each(['withdraws', 'supersedes'] as const)(
+    'says the same as the denial of an audit log that %s',
+    async (behaviour) => {
+      const log = new FakeAuditLog(behaviour)
+      await checkOf(log, { candidate: () => candidate })(httpCall())
+      expect(log.decisions.at(-1)?.data).toMatchObject({
+        ...{ effect: 'deny', reason: 'AUDIT_UNAVAILABLE' },
+        candidate: { effect: 'deny', reason: 'AUDIT_UNAVAILABLE', policyVersion: candidate.policyVersion },
+      })
+    },
+  )
+
+  test('that breaks is recorded as broken, and the request is answered', async () => {
+    const log = new FakeAuditLog()
+    const broken = ruleSetThat(() => {
+      throw new Error('broken')
+    })
+    const { decision } = await checkOf(log, { candidate: () => broken })(httpCall())
+    expect(decision.effect).toBe('allow')
+    expect(log.decisions[0]?.data.candidate).toMatchObject({ effect: 'deny', reason: 'DECISION_FAULT' })
+  })
+
+  function checkOfSameId(decisionId: string): Check {
+    return checkOf(new FakeAuditLog(), { newId: () => decisionId })
+  }
+})
+
 test('takes the rules in force once, so that one answer never mixes two policies', async () => {
   let asked = 0
   const rules = allowing()
