@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { policyTokens } from '../../src/decision/rule-set.ts'
 import { policyFunctions } from '../../src/policy/patterns/functions.ts'
 import { effects } from '../../src/policy/policy-model.ts'
-import { policyProblems } from '../../src/policy/problem.ts'
+import { policyProblems, policyWarnings } from '../../src/policy/problem.ts'
 
 const page = readFileSync('docs/policy.md', 'utf8')
 
@@ -19,6 +19,7 @@ describe('docs/policy.md lists', () => {
     ['function', Object.keys(policyFunctions)],
     ['effect', Object.keys(effects)],
     ['code', Object.keys(policyProblems)],
+    ['warning', Object.keys(policyWarnings)],
   ])('each %s that there is, and no other', (heading, expected) => {
     expect(column(heading)).toEqual(expected)
   })
