@@ -10,6 +10,9 @@ type Rule = PermissionChange['rule']
 /** Lines of a section that are printed. */
 const maxPrinted = 50
 
+/** Lines of one subject, so that others are seen as well. */
+const maxPerSubject = 10
+
 /** Columns where the output is no terminal. */
 const defaultColumns = 120
 
@@ -85,7 +88,11 @@ function movedLines({ moved }: PolicyDiff, columns: number): string[] {
 function permissionLines({ permissions }: PolicyDiff, columns: number): string[] {
   return permissions.changes.flatMap((change) => [
     hanging('  ', namesText(change), columns),
-    ...change.changes.map((one) => hanging(`    ${one.change.padEnd(7)}  `, changeText(one), columns)),
+    ...firstOf(
+      change.changes.map((one) => hanging(`    ${one.change.padEnd(7)}  `, changeText(one), columns)),
+      maxPerSubject,
+      '    ',
+    ),
   ])
 }
 

@@ -8,7 +8,7 @@ export function closeness(value: string, wanted: string): number {
   const longest = Math.max(asked.length, allowed.length)
   let same = 0
   while (same < longest && sameSegment(asked[same], allowed[same])) same += 1
-  return same / (longest + 1)
+  return same / longest
 }
 
 function segmentsOf(text: string): string[] {

@@ -79,7 +79,7 @@ function groupsOf(misses: Miss[], search: Search): Group[] {
   for (const { row, distance } of misses) {
     if (failures(distance) > least + 1) break
     const answers = search.gauge.answers(search.values, row.values)
-    if (!isNear(answers, row, search)) continue
+    if (!isNear(answers, row, failures(distance) === least, search)) continue
     const key = groupKey(answers, row, search)
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { row, answers, alike: [] })
@@ -92,20 +92,35 @@ function failures(distance: number): number {
   return Math.floor(distance / perFailure)
 }
 
-/** With more than one difference, the caller or what is asked for must be right, or nearly: a method alone says nothing. */
-function isNear(answers: readonly Answered[], row: PolicyRow, { request, ruleSet }: Search): boolean {
+/**
+ * With more than one difference, the caller has to be right, and what is asked for nearly. Where no rule has fewer differences,
+ * what is asked for may be right for another caller too.
+ */
+function isNear(answers: readonly Answered[], row: PolicyRow, least: boolean, search: Search): boolean {
   if (answers.filter(({ holds }) => !holds).length < 2) return true
-  return answers.some(({ demand, holds }) => {
-    const tie = tieOf(demand)
-    if (tie === undefined || tie.token === 'act' || tie.token === 'protocol') return false
-    return holds || closeness(request[tie.token] ?? '', valueOf(ruleSet.model, row, tie.column)) >= 0.5
-  })
+  const nearness = (wanted: (token: PolicyToken) => boolean) =>
+    Math.max(0, ...answers.map((answered) => nearnessOf(answered, wanted, row, search)))
+  const object = nearness((token) => !callers.has(token) && token !== 'act' && token !== 'protocol')
+  return nearness((token) => callers.has(token)) === 1 ? object >= 0.49 : least && object === 1
+}
+
+const callers: ReadonlySet<PolicyToken> = new Set<PolicyToken>(['sub', 'user'])
+
+function nearnessOf(
+  { demand, holds }: Answered,
+  wanted: (token: PolicyToken) => boolean,
+  row: PolicyRow,
+  { request, ruleSet }: Search,
+): number {
+  const tie = tieOf(demand)
+  if (tie === undefined || !wanted(tie.token)) return 0
+  return holds ? 1 : 0.99 * closeness(request[tie.token] ?? '', valueOf(ruleSet.model, row, tie.column))
 }
 
 function groupKey(answers: readonly Answered[], row: PolicyRow, { ruleSet }: Search): string {
   const failed = answers.filter(({ holds }) => !holds)
   const tie = failed.length === 1 && failed[0] !== undefined ? tieOf(failed[0].demand) : undefined
-  if (tie === undefined || !['sub', 'user', 'act'].includes(tie.token)) return JSON.stringify(row.values)
+  if (tie === undefined || !(callers.has(tie.token) || tie.token === 'act')) return JSON.stringify(row.values)
   const rest = row.values.filter((_, index) => ruleSet.model.columns[index] !== tie.column)
   return JSON.stringify([tie.column, ...rest])
 }

@@ -1,6 +1,6 @@
 import type { Rule } from '../../decision/decision.ts'
 import type { Pace } from '../pace.ts'
-import type { Held, Permission, Permissions } from './permissions.ts'
+import type { Held, Permission, Permissions, Way } from './permissions.ts'
 
 /** A permission that somebody has in one policy and not in the other. */
 export interface PermissionChange {
@@ -35,15 +35,13 @@ type Side = 'gains' | 'loses'
 /** A change while its members are being counted. */
 interface Draft {
   readonly side: Side
+  readonly domain: string | undefined
   held: Held
   members: number
 }
 
-/** Columns in which two rules may differ and still be one rule that has changed. */
-const changing: ReadonlySet<string> = new Set(['eft', 'priority'])
-
 /**
- * Says who gains and loses what from `a` to `b`. A change is told once, of the subject where it comes from: the one whose
+ * Says who gains and loses what from `a` to `b`, what concerns the most names first. A change is told once, of the subject where it comes from: the one whose
  * rule or role link is new or gone. Those that have it by their roles are counted as its members.
  */
 export async function diffPermissions(a: Permissions, b: Permissions, pace: Pace): Promise<readonly SubjectChange[]> {
@@ -90,14 +88,14 @@ async function affected(a: Permissions, b: Permissions, pace: Pace): Promise<rea
 }
 
 function draftOf(drafts: Map<string, Map<string, Draft>>, side: Side, held: Held, other: Permissions) {
-  const source = sourceOf(held, other)
-  const bySource = drafts.get(source) ?? new Map<string, Draft>()
-  drafts.set(source, bySource)
+  const source = sourceOf(held.way, other)
+  let bySource = drafts.get(source)
+  if (bySource === undefined) drafts.set(source, (bySource = new Map<string, Draft>()))
   // A rule that names the source itself holds for it in every domain.
-  const domain = held.path.at(-1) === source ? undefined : held.domain
-  const key = JSON.stringify([side, held.key, domain])
-  const draft = bySource.get(key) ?? { side, held: { ...held, domain }, members: 0 }
-  bySource.set(key, draft)
+  const domain = held.way.path.at(-1) === source ? undefined : held.way.domain
+  const key = `${side} ${domain ?? ''} ${held.own.key}`
+  let draft = bySource.get(key)
+  if (draft === undefined) bySource.set(key, (draft = { side, held, domain, members: 0 }))
   return { draft, source }
 }
 
@@ -105,7 +103,7 @@ function draftOf(drafts: Map<string, Map<string, Draft>>, side: Side, held: Held
  * Where on its way a permission is new (or gone): the first name whose link to the next one `other` does not have; where it
  * has them all, the subject of the rule. That name cannot have had the permission in `other`: its members would have had it.
  */
-function sourceOf({ path, links }: Held, other: Permissions): string {
+function sourceOf({ path, links }: Way, other: Permissions): string {
   const at = path.findIndex((name, index) => {
     const next = path[index + 1]
     return next === undefined || !other.hasLink(name, next, links)
@@ -117,45 +115,55 @@ function grouped(drafts: ReadonlyMap<string, ReadonlyMap<string, Draft>>, alikes
   const groups = new Map<string, { subjects: string[]; changes: PermissionChange[] }>()
   const namesOf = new Map(alikes.map(({ names }) => [names[0], names]))
   for (const [source, byKey] of [...drafts].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const changes = paired([...byKey.values()].map((draft) => changeOf(draft, source)))
-    const key = JSON.stringify(changes.map(({ rule: _, ...rest }) => rest))
-    const group = groups.get(key) ?? { subjects: [], changes }
+    const own = [...byKey.values()]
+    const key = own.map((draft) => [draft.side, draft.held.own.key, restKey(draft, source)].join('\n')).join('\n\n')
+    let group = groups.get(key)
+    if (group === undefined) groups.set(key, (group = { subjects: [], changes: changesOf(own, source) }))
     group.subjects.push(...(namesOf.get(source) ?? [source]))
-    groups.set(key, group)
   }
-  return [...groups.values()]
+  return [...groups.values()].sort((a, b) => reach(b) - reach(a))
 }
 
-function changeOf({ side, held, members }: Draft, source: string): PermissionChange {
-  return {
-    change: side,
-    permission: held.permission,
-    was: null,
-    domain: held.domain ?? null,
-    through: held.path.slice(held.path.indexOf(source) + 1),
-    rule: held.row.rule,
-    members,
-  }
+/** How many names a change is about. */
+function reach({ subjects, changes }: SubjectChange): number {
+  return subjects.length + changes.reduce((most, { members }) => Math.max(most, members), 0)
 }
 
-/** Makes of a loss and a gain that differ only in effect or priority one change. */
-function paired(all: readonly PermissionChange[]): PermissionChange[] {
-  const lost = new Map(all.filter(({ change }) => change === 'loses').map((one) => [pairKey(one), one]))
-  const used = new Set<PermissionChange>()
+/** All but the permission itself. */
+function restKey({ held, domain, members }: Draft, source: string): string {
+  return [domain ?? '', String(members), ...throughOf(held, source)].join('\n')
+}
+
+function throughOf({ way }: Held, source: string): readonly string[] {
+  return way.path.slice(way.path.indexOf(source) + 1)
+}
+
+/** The changes of one source; of a loss and a gain that differ only in effect or priority it makes one. */
+function changesOf(drafts: readonly Draft[], source: string): PermissionChange[] {
+  const pairKey = (draft: Draft) => `${draft.held.own.core}\n${restKey(draft, source)}`
+  const lost = new Map(drafts.filter(({ side }) => side === 'loses').map((draft) => [pairKey(draft), draft]))
+  const paired = new Set<Draft>()
   const pairs: PermissionChange[] = []
-  for (const gain of all) {
-    const loss = gain.change === 'gains' ? lost.get(pairKey(gain)) : undefined
-    if (loss === undefined || used.has(loss)) continue
-    used.add(loss).add(gain)
-    pairs.push({ ...gain, change: 'changes', was: loss.permission })
+  for (const gain of drafts) {
+    const loss = gain.side === 'gains' ? lost.get(pairKey(gain)) : undefined
+    if (loss === undefined || paired.has(loss)) continue
+    paired.add(loss).add(gain)
+    pairs.push({ ...changeOf(gain, source), change: 'changes', was: loss.held.own.permission })
   }
-  const alone = all.filter((one) => !used.has(one))
+  const alone = drafts.filter((draft) => !paired.has(draft)).map((draft) => changeOf(draft, source))
   return [...pairs, ...alone].sort((a, b) => order.indexOf(a.change) - order.indexOf(b.change))
 }
 
-function pairKey({ permission, domain, through, members }: PermissionChange): string {
-  const rest = Object.entries(permission).filter(([column]) => !changing.has(column))
-  return JSON.stringify([rest, domain, through, members])
-}
-
 const order = ['gains', 'changes', 'loses']
+
+function changeOf({ side, held, domain, members }: Draft, source: string): PermissionChange {
+  return {
+    change: side,
+    permission: held.own.permission,
+    was: null,
+    domain: domain ?? null,
+    through: throughOf(held, source),
+    rule: held.own.row.rule,
+    members,
+  }
+}

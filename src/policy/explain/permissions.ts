@@ -5,24 +5,30 @@ import { valueOf, type ModelShape } from './model-shape.ts'
 /** What a rule permits (or denies), apart from whom: the values of its columns, by their names. */
 export type Permission = Readonly<Record<string, string>>
 
-/** One permission as somebody has it. */
-export interface Held {
+/** What a rule says of its subject. */
+export interface Own {
   /** The same for the same permission, whoever has it. */
   readonly key: string
+  /** The same for permissions that differ in effect or priority alone. */
+  readonly core: string
   readonly permission: Permission
   readonly row: PolicyRow
-  /** The domain in which it is held, where the model leaves that to the role links. */
-  readonly domain: string | undefined
-  /** From its holder to the subject that the rule names, both included; one name where the rule names the holder. */
+}
+
+/** How a name comes to a rule. */
+export interface Way {
+  /** From the name to the subject that the rule names, both included; one name where the rule names it itself. */
   readonly path: readonly string[]
   /** The domain of the links of the path. */
   readonly links: string
+  /** The domain in which the permission is held, where the model leaves that to the role links. */
+  readonly domain: string | undefined
 }
 
-interface Own {
-  readonly key: string
-  readonly permission: Permission
-  readonly row: PolicyRow
+/** One permission as somebody has it. */
+export interface Held {
+  readonly own: Own
+  readonly way: Way
 }
 
 /** Per name and domain, what it is linked to. */
@@ -50,8 +56,9 @@ export class Permissions {
   #addRule(model: PolicyModel, row: PolicyRow, columns: readonly string[]): void {
     const subject = valueOf(model, row, this.#shape.subject)
     const permission = Object.fromEntries(columns.map((column) => [column, valueIn(model, row, column)]))
-    const key = JSON.stringify(Object.values(permission))
-    entry(this.#own, subject, () => []).push({ key, permission, row })
+    const key = keyOf(Object.values(permission))
+    const core = keyOf(columns.map((column) => (isVerdict(column) ? '' : (permission[column] ?? ''))))
+    entry(this.#own, subject, () => []).push({ key, core, permission, row })
     this.#names.add(subject)
   }
 
@@ -75,13 +82,16 @@ export class Permissions {
 
   /** A text that is the same for names with the same direct roles. */
   rolesKey(name: string): string {
-    const roles = [...(this.#roles.get(name) ?? [])].map(([domain, links]) => [domain, ...[...links].sort()])
-    return JSON.stringify(roles.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)))
+    const domains = this.#roles.get(name)
+    if (domains === undefined) return ''
+    const keys = [...domains].map(([domain, roles]) => keyOf([domain, ...[...roles].sort()]))
+    return keys.sort().join('\n')
   }
 
   /** A text that is the same for names with the same rules of their own. */
   ownKey(name: string): string {
-    return [...new Set((this.#own.get(name) ?? []).map(({ key }) => key))].sort().join('\n')
+    const own = this.#own.get(name)
+    return own === undefined ? '' : [...new Set(own.map(({ key }) => key))].sort().join('\n')
   }
 
   hasLink(name: string, role: string, domain: string): boolean {
@@ -98,7 +108,8 @@ export class Permissions {
   /** Everything that a name has by its own rules and by those of its roles, each once, by the nearest rule. */
   heldBy(name: string): Map<string, Held> {
     const held = new Map<string, Held>()
-    for (const own of this.#own.get(name) ?? []) add(held, own, { path: [name], links: noDomain, domain: undefined })
+    const itself = { path: [name], links: noDomain, domain: undefined }
+    for (const own of this.#own.get(name) ?? []) add(held, own, itself)
     for (const domain of this.#roles.get(name)?.keys() ?? []) this.#inherit(held, name, domain)
     return held
   }
@@ -107,9 +118,10 @@ export class Permissions {
     const from = new Map<string, string>()
     const domain = this.#shape.roles?.domain.kind === 'any' ? links : undefined
     for (const role of this.#reach(name, links, from)) {
-      const own = this.#own.get(role) ?? []
-      const path = own.length === 0 ? [] : pathTo(role, name, from)
-      for (const one of own) if (this.#counts(one.permission, links)) add(held, one, { path, links, domain })
+      const owns = this.#own.get(role)
+      if (owns === undefined) continue
+      const way = { path: pathTo(role, name, from), links, domain }
+      for (const own of owns) if (this.#counts(own.permission, links)) add(held, own, way)
     }
   }
 
@@ -132,14 +144,20 @@ export class Permissions {
   }
 }
 
-function add(
-  held: Map<string, Held>,
-  { key, permission, row }: Own,
-  way: Pick<Held, 'path' | 'links' | 'domain'>,
-): void {
-  const whole = way.domain === undefined ? key : `${key} ${way.domain}`
+function add(held: Map<string, Held>, own: Own, way: Way): void {
+  const whole = way.domain === undefined ? own.key : keyOf([own.key, way.domain])
   // What a name has by its own rules it has in every domain.
-  if (!held.has(whole) && !held.has(key)) held.set(whole, { key, permission, row, ...way })
+  if (!held.has(whole) && (way.domain === undefined || !held.has(own.key))) held.set(whole, { own, way })
+}
+
+/** Whether a rule stays the same rule when this column changes. */
+function isVerdict(column: string): boolean {
+  return column === 'eft' || column === 'priority'
+}
+
+/** No value of a rule holds a control character. */
+function keyOf(values: readonly string[]): string {
+  return values.join('\u0000')
 }
 
 /** The value of a column, also of one that a model leaves out because all rules mean the same by it. */

@@ -51,7 +51,8 @@ async function byValues(
 }
 
 function keyOf({ type, values }: PolicyRow): string {
-  return JSON.stringify([type, ...values])
+  // No value holds a control character.
+  return `${type}\u0000${values.join('\u0000')}`
 }
 
 /** What stays the same of a rule whose effect or priority changes. */
