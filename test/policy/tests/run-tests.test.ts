@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
-import type { Evaluation, PolicyRequest } from '../../../src/decision/rule-set.ts'
+import type { Evaluation } from '../../../src/decision/rule-set.ts'
+import { compile } from '../../../src/policy/compile.ts'
 import { Pace } from '../../../src/policy/pace.ts'
 import type { PolicyRow } from '../../../src/policy/parse/parse-rules.ts'
 import { parseTests } from '../../../src/policy/parse/parse-tests.ts'
 import { failuresOf, runTests, type TestedRules, type TestReport } from '../../../src/policy/tests/run-tests.ts'
 import { checkPolicy } from '../../../src/policy/validate/validate.ts'
-import { buildCasbinRuleSet } from '../../../src/policy/oracle/casbin-rule-set.ts'
 import { modelText, snapshot } from '../policies.ts'
 
 const csv = [
@@ -18,23 +18,16 @@ const csv = [
 ].join('\n')
 const model = modelText({ p: 'sub, obj, act, eft', e: 'some(where (p.eft == allow)) && !some(where (p.eft == deny))' })
 
-/** Rules that match by their columns, as the model above reads them; the answers are Casbin's. */
 async function rulesOf(): Promise<{ rules: TestedRules; rows: readonly PolicyRow[] }> {
   const checked = await checkPolicy(snapshot({ 'model.conf': model, 'policy.csv': csv }), new Pace())
   if (!checked.ok) throw new Error(JSON.stringify(checked.problems))
-  const { policy } = checked
-  const casbin = await buildCasbinRuleSet(policy)
-  const rules = policy.rows.filter(({ type }) => type === 'p')
-  const roles = ['web', 'writer', 'reader']
-  const matching = ({ sub = '', obj, act }: PolicyRequest): readonly PolicyRow[] =>
-    rules.filter(({ values }) => {
-      const reach = roles.includes(sub) ? roles.slice(roles.indexOf(sub)) : [sub]
-      return reach.includes(values[0] ?? '') && values[1] === obj && values[2] === act
-    })
-  return {
-    rules: { model: policy.model, rules, matching, evaluate: (request) => casbin.evaluate(request) },
-    rows: policy.rows,
-  }
+  const compiled = await compile(checked.policy, new Pace())
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.problems))
+  const { ruleSet } = compiled
+  const { model: checkedModel, rules } = ruleSet
+  const matching: TestedRules['matching'] = (request) => ruleSet.matching(request)
+  const evaluate: TestedRules['evaluate'] = (request) => ruleSet.evaluate(request)
+  return { rules: { model: checkedModel, rules, matching, evaluate }, rows: checked.policy.rows }
 }
 
 async function run(text: string, change: Partial<TestedRules> = {}): Promise<TestReport> {
