@@ -5,6 +5,9 @@ import { regexPrefix } from './regex-prefix.ts'
 import { maxRegexLength, parseRegex, type RegexNode } from './regex-syntax.ts'
 import type { Segment } from './segments.ts'
 
+/** Most names of a keyMatch4 pattern that repeats one beside wildcards. */
+const maxNames = 10
+
 const unknown: readonly Segment[] = [{ kind: 'rest' }]
 
 /** `keyMatch`: the text up to the first `*`, and everything that begins with it; without a `*` the text itself. */
@@ -117,7 +120,8 @@ export const keyMatch3Patterns = {
 }
 
 export const keyMatch4Patterns = {
-  problem: (pattern: string) => braceProblem(pattern) ?? countProblem(pattern) ?? keyMatch4.problem(pattern),
+  problem: (pattern: string) =>
+    braceProblem(pattern) ?? countProblem(pattern) ?? namesProblem(pattern) ?? keyMatch4.problem(pattern),
   compile: (pattern: string) => (hasRepeatedName(pattern) ? compileRepeated(pattern) : keyMatch4.compile(pattern)),
   prefix: (pattern: string) => keyMatch4.prefix(pattern),
 }
@@ -159,7 +163,7 @@ export function hasRepeatedName(pattern: string): boolean {
 
 /** Where one name stands twice, Casbin wants the texts of all names to be the same, not only of that one. */
 function compileRepeated(pattern: string): (value: string) => boolean {
-  if (isClean(pattern, 'braces') && !hasWildDot(pattern)) {
+  if (isComparedBySegments(pattern)) {
     return (value) => matchClean(pattern, 'braces', value, value.length) && namesAlike(pattern, 'braces', value)
   }
   return (value) => {
@@ -175,4 +179,16 @@ function braceProblem(pattern: string): string | undefined {
 function countProblem(pattern: string): string | undefined {
   const rest = pattern.replace(/\/\{[^/{}]+\}/g, '/')
   return /[{}()]/.test(rest) ? 'braces may only stand around a whole segment, and parentheses not at all' : undefined
+}
+
+/** To know the texts of the names costs the value's length for each of them, unless the pattern is compared by segments. */
+function namesProblem(pattern: string): string | undefined {
+  if (!hasRepeatedName(pattern) || isComparedBySegments(pattern)) return undefined
+  const count = pattern.match(/\{[^/{}]+\}/g)?.length ?? 0
+  if (count <= maxNames) return undefined
+  return `it has ${String(count)} names; beside wildcards and a name that stands twice, at most ${String(maxNames)} are allowed`
+}
+
+function isComparedBySegments(pattern: string): boolean {
+  return isClean(pattern, 'braces') && !hasWildDot(pattern)
 }
