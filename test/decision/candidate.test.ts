@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import type { AccessRequest } from '../../src/decision/access-request.ts'
+import type { DenyReason } from '../../src/decision/decision.ts'
 import { CandidateTrial } from '../../src/decision/candidate.ts'
 import { auditUnavailable, decide, type DecideOptions } from '../../src/decision/decide.ts'
 import type { RuleSet } from '../../src/decision/rule-set.ts'
@@ -55,15 +57,15 @@ describe('a candidate', () => {
     })
   })
 
-  test.each([
+  test.each<[who: string, request: AccessRequest, reason: DenyReason]>([
     ['a caller without a principal', requestFrom(''), 'PRINCIPAL_MISSING'],
     ['a caller of a foreign trust domain', requestFrom('spiffe://foreign.example/ns/a/sa/b'), 'TRUST_DOMAIN_UNKNOWN'],
     [
       'a message that forbids an allow',
-      { ...ordersRequest, refusal: { reason: 'PATH_SUSPICIOUS' } },
+      { ...ordersRequest, refusal: { reason: 'PATH_SUSPICIOUS', detail: 'x' } },
       'PATH_SUSPICIOUS',
     ],
-  ] as const)('is not asked about %s: it is the same denial', (_, request, reason) => {
+  ])('is not asked about %s: it is the same denial', (_, request, reason) => {
     const rules = ruleSetThat(() => allowed)
     const decision = besideOf(rules, request)
     expect(decision).toMatchObject({ effect: 'deny', reason, candidate: { effect: 'deny', reason } })
