@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { diffPolicies } from '../../policy/explain/diff.ts'
-import { openPolicy, type OpenedPolicy } from '../../policy/explain/open-policy.ts'
+import { diffPolicies, type ComparedPolicy } from '../../policy/explain/diff.ts'
+import { openToCompare } from '../../policy/explain/open-policy.ts'
 import { policyDiffText } from '../policy-diff-text.ts'
 import { commanderOutput, exitByUsage, type Io } from '../print.ts'
 import { problemLines } from '../problem-text.ts'
@@ -39,19 +39,19 @@ async function run(io: Io, folderA: string, folderB: string, options: DiffOption
   const a = await open(io, folderA)
   const b = await open(io, folderB)
   if (a === undefined || b === undefined) return 2
-  const diff = await diffPolicies({ ...a.policy, rules: a.ruleSet.rules }, { ...b.policy, rules: b.ruleSet.rules })
+  const diff = await diffPolicies(a, b)
   const folders = [
-    { folder: folderA, policyVersion: a.policy.policyVersion },
-    { folder: folderB, policyVersion: b.policy.policyVersion },
+    { folder: folderA, policyVersion: a.policyVersion },
+    { folder: folderB, policyVersion: b.policyVersion },
   ] as const
   if (options.json === true) io.out(JSON.stringify({ a: folders[0], b: folders[1], ...diff }))
   else io.out(policyDiffText(diff, folders, io.columns))
   return diff.same ? 0 : 1
 }
 
-async function open(io: Io, folder: string): Promise<OpenedPolicy | undefined> {
-  const opened = await openPolicy(folder)
-  if (opened.ok) return opened
+async function open(io: Io, folder: string): Promise<ComparedPolicy | undefined> {
+  const opened = await openToCompare(folder)
+  if (opened.ok) return opened.policy
   io.err(problemLines(folder, opened.problems))
   return undefined
 }
