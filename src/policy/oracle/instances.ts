@@ -22,7 +22,8 @@ export function instanceOf(name: PolicyFunctionName, pattern: string, word: stri
       return pattern
         .replace(/\{([^,}]*)[^}]*\}/g, '$1')
         .replaceAll('**', `${word}/${word}`)
-        .replace(/[*?]/g, word)
+        .replaceAll('*', word)
+        .replaceAll('?', 'x')
     case 'regexMatch':
       return ofRegex(pattern, word)
   }

@@ -13,11 +13,15 @@ export function deriveRequests(policy: AskedPolicy, seed: string, count: number)
   const rules = policy.rows.filter(({ type }) => type === 'p')
   const solver = new Solver(policy.model, new Members(policy.rows), random)
   const requests = new Map<string, PolicyRequest>()
-  const add = (request: PolicyRequest) => requests.set(JSON.stringify(request), request)
+  const add = (request: PolicyRequest) => {
+    const ordered = inOrder(request, policy.model.tokens)
+    requests.set(JSON.stringify(ordered), ordered)
+  }
   let before: PolicyRequest = {}
-  // A small policy is gone through several times: members, alternatives and misses are others each time.
-  for (let round = 0; round < 8 && requests.size < count; round += 1) {
-    for (const { values } of random.shuffled(spread(rules, count))) {
+  const some = spread(rules, count)
+  // A small policy is gone through many times: members, alternatives and misses are others each time.
+  for (let tried = 0; tried < count && requests.size < count; tried += Math.max(1, some.length)) {
+    for (const { values } of random.shuffled(some)) {
       const request = Object.fromEntries(solver.solve(values)) as PolicyRequest
       add(request)
       add(nearMiss(request, before, policy.model.tokens, random))
@@ -47,4 +51,9 @@ function nearMiss(
   if (kind === 0) return rest
   const replaced = kind === 1 ? (other[token] ?? 'other') : `${value ?? ''}x`
   return { ...rest, [token]: replaced }
+}
+
+function inOrder(request: PolicyRequest, tokens: readonly PolicyToken[]): PolicyRequest {
+  const present = tokens.filter((token) => request[token] !== undefined)
+  return Object.fromEntries(present.map((token) => [token, request[token]]))
 }

@@ -8,6 +8,16 @@ import type { SeededRandom } from './random.ts'
 /** Tokens that have been given a value. */
 type Tokens = Map<PolicyToken, string>
 
+type Comparison = Extract<Condition, { kind: 'compare' }>
+
+/** Conditions that are looked at when the others have given tokens their values. */
+interface Later {
+  /** With domains among those values. */
+  readonly roles: RoleCall[]
+  /** Two tokens that have to be the same. */
+  readonly ties: Comparison[]
+}
+
 /** Text that stands for any name. */
 const word = 'x1'
 
@@ -29,35 +39,31 @@ export class Solver {
   /** Values for tokens that the matcher asks about, on a rule with these values. */
   solve(rule: readonly string[]): ReadonlyMap<PolicyToken, string> {
     const tokens: Tokens = new Map()
-    const roles: RoleCall[] = []
-    this.#condition(this.#model.matcher, true, rule, tokens, roles)
-    // A domain is known only now.
-    for (const call of roles) this.#role(call, rule, tokens)
+    const later: Later = { roles: [], ties: [] }
+    this.#condition(this.#model.matcher, true, rule, tokens, later)
+    for (const call of later.roles) this.#role(call, rule, tokens)
+    for (const { left, right } of later.ties) this.#equal(left, right, true, rule, tokens)
     return tokens
   }
 
-  #condition(condition: Condition, wanted: boolean, rule: readonly string[], tokens: Tokens, roles: RoleCall[]): void {
+  #condition(condition: Condition, wanted: boolean, rule: readonly string[], tokens: Tokens, later: Later): void {
     const { kind } = condition
-    if (kind === 'not') this.#condition(condition.operand, !wanted, rule, tokens, roles)
+    if (kind === 'not') this.#condition(condition.operand, !wanted, rule, tokens, later)
     else if (kind === 'and' || kind === 'or') {
       const both = (kind === 'and') === wanted
       const one = this.#random.below(2)
-      if (both || one === 0) this.#condition(condition.left, wanted, rule, tokens, roles)
-      if (both || one === 1) this.#condition(condition.right, wanted, rule, tokens, roles)
-    } else if (kind === 'compare') this.#compare(condition, wanted, rule, tokens)
+      if (both || one === 0) this.#condition(condition.left, wanted, rule, tokens, later)
+      if (both || one === 1) this.#condition(condition.right, wanted, rule, tokens, later)
+    } else if (wanted && isTie(condition)) later.ties.push(condition)
+    else if (kind === 'compare') this.#compare(condition, wanted, rule, tokens)
     else if (kind === 'in') {
       const item = this.#random.pick(condition.items)
       if (item !== undefined) this.#equal(condition.left, item, wanted, rule, tokens)
     } else if (wanted && kind === 'call') this.#call(condition, rule, tokens)
-    else if (wanted && kind === 'role') roles.push(condition)
+    else if (wanted && kind === 'role') later.roles.push(condition)
   }
 
-  #compare(
-    condition: Extract<Condition, { kind: 'compare' }>,
-    wanted: boolean,
-    rule: readonly string[],
-    tokens: Tokens,
-  ) {
+  #compare(condition: Comparison, wanted: boolean, rule: readonly string[], tokens: Tokens) {
     const { operator, left, right } = condition
     if (!/^[<>]/.test(operator)) {
       this.#equal(left, right, operator.startsWith('=') === wanted, rule, tokens)
@@ -98,6 +104,12 @@ export class Solver {
     if (operand.kind === 'token') return tokens.get(operand.token)
     return operand.kind === 'column' ? rule[this.#model.columns.indexOf(operand.column)] : undefined
   }
+}
+
+/** Whether it wants two tokens to be the same. */
+function isTie(condition: Condition): condition is Comparison {
+  if (condition.kind !== 'compare' || !condition.operator.startsWith('=')) return false
+  return condition.left.kind === 'token' && condition.right.kind === 'token'
 }
 
 /** What was demanded first stays. */
