@@ -157,7 +157,7 @@ function partNode(part: string): RegexNode {
   if (first.kind !== 'star') return sequence(unit(without(rangesOf(first), dot)), tokensNode(rest))
   const some = sequence(segment, tokensNode(rest))
   const [next, ...more] = rest
-  if (next === undefined || starts(rest, 'dot')) return some
+  if (next === undefined) return some
   return choice([some, sequence(unit(without(rangesOf(next), dot)), tokensNode(more))])
 }
 
