@@ -1,9 +1,11 @@
+import type { PolicyRequest } from '../decision/rule-set.ts'
 import { messageOf } from '../errors.ts'
 import { compile } from './compile.ts'
 import type { CompiledRuleSet } from './compiled/rule-set.ts'
+import { askCasbin } from './oracle/ask.ts'
 import { Pace } from './pace.ts'
 import type { PolicyRow } from './parse/parse-rules.ts'
-import { parseTests } from './parse/parse-tests.ts'
+import { parseTests, type PolicyTest } from './parse/parse-tests.ts'
 import { problem, type PolicyProblem } from './problem.ts'
 import { verifyManifest, type PolicyAuthor, type PublicSigner } from './source/manifest.ts'
 import { modelFile, readSource, testsFile, type Snapshot } from './source/source.ts'
@@ -46,12 +48,14 @@ export interface RefusedPolicy {
   readonly problems: readonly PolicyProblem[]
   /** Left out where the check did not come so far. */
   readonly warnings?: readonly PolicyProblem[]
+  /** There only where tests failed, and nothing else is wrong. */
+  readonly tests?: TestReport
 }
 
 export type LoadOutcome = LoadedPolicy | RefusedPolicy
 
 /**
- * Reads, checks, compiles and tests the policy of a folder. Whatever is wrong with it is a problem. Rejects only where
+ * Reads, checks, compiles and tests the policy of a folder, and puts it to Casbin. Whatever is wrong with it is a problem. Rejects only where
  * `options.signal` has given it up.
  */
 export async function loadPolicy(folder: string, options: LoadOptions = {}): Promise<LoadOutcome> {
@@ -60,7 +64,7 @@ export async function loadPolicy(folder: string, options: LoadOptions = {}): Pro
   return problems.length > 0 ? { ok: false, snapshot, problems } : buildPolicy(snapshot, options)
 }
 
-/** Checks, compiles and tests a policy that has been read, in slices: nothing else waits for more than a few milliseconds. */
+/** Does the same with a policy that has been read, in slices: nothing else waits for more than a few milliseconds. */
 export async function buildPolicy(snapshot: Snapshot, options: LoadOptions = {}): Promise<LoadOutcome> {
   try {
     return await build(snapshot, options, new Pace(options.signal))
@@ -87,16 +91,33 @@ async function build(snapshot: Snapshot, options: LoadOptions, pace: Pace): Prom
     ...scanWarnings(policy.model, ruleSet.scans),
     ...(await warningsOf(policy, pace, ruleSet.rules)),
   ]
-  const tested = await test(snapshot, policy, ruleSet, pace)
-  if (tested.problems.length > 0) return { ...refused(tested.problems), warnings }
-  return { ok: true, snapshot, policy, ruleSet, rows: policy.rows, warnings, tests: tested.report, author }
+  const { cases, problems } = await testsOf(snapshot, policy, pace)
+  if (problems.length > 0) return { ...refused(problems), warnings }
+  const tests = cases === null ? null : await runTests(ruleSet, cases, pace)
+  if (tests !== null && tests.failed > 0) return { ...refused(failuresOf(tests)), warnings, tests }
+  const disagreements = await compareWithCasbin(snapshot, policy, cases ?? [], ruleSet, options)
+  if (disagreements.length > 0) return { ...refused(disagreements), warnings }
+  return { ok: true, snapshot, policy, ruleSet, rows: policy.rows, warnings, tests, author }
 }
 
-async function test(snapshot: Snapshot, policy: CheckedPolicy, ruleSet: CompiledRuleSet, pace: Pace) {
+async function testsOf(
+  snapshot: Snapshot,
+  policy: CheckedPolicy,
+  pace: Pace,
+): Promise<{ readonly cases: readonly PolicyTest[] | null; readonly problems: readonly PolicyProblem[] }> {
   const file = snapshot.files.find(({ name }) => name === testsFile)
-  if (file === undefined) return { report: null, problems: [] }
-  const { cases, problems } = await parseTests(file, policy, pace)
-  if (problems.length > 0) return { report: null, problems }
-  const report = await runTests(ruleSet, cases, pace)
-  return { report, problems: failuresOf(report) }
+  return file === undefined ? { cases: null, problems: [] } : parseTests(file, policy, pace)
+}
+
+async function compareWithCasbin(
+  snapshot: Snapshot,
+  policy: CheckedPolicy,
+  cases: readonly PolicyTest[],
+  ruleSet: CompiledRuleSet,
+  options: LoadOptions,
+): Promise<readonly PolicyProblem[]> {
+  if (options.compareWithCasbin === false) return []
+  const ask = (request: PolicyRequest) => ruleSet.evaluate(request)
+  const { problems } = await askCasbin(snapshot, policy, cases, ask, { signal: options.signal })
+  return problems
 }

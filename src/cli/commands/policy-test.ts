@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { failuresOf, type TestReport, type TestResult } from '../../policy/tests/run-tests.ts'
-import { testFolder, type TestedPolicy, type TestOutcome } from '../../policy/tests/test-folder.ts'
+import { loadPolicy, type LoadedPolicy, type LoadOutcome } from '../../policy/load.ts'
+import type { TestReport, TestResult } from '../../policy/tests/run-tests.ts'
 import { commanderOutput, exitByUsage, type Io } from '../print.ts'
 import { problemLines } from '../problem-text.ts'
 import { coveragePercent, testReportText } from '../test-report-text.ts'
@@ -41,7 +41,7 @@ export function policyTestCommand(io: Io): Command {
     .configureOutput(commanderOutput(io))
     .exitOverride(exitByUsage)
     .action(async (dir: string, options: TestOptions) => {
-      const outcome = await testFolder(dir)
+      const outcome = await loadPolicy(dir)
       process.exitCode = isGood(outcome, options.coverage) ? 0 : 1
       if (options.json === true) io.out(JSON.stringify(jsonOf(outcome, options.coverage)))
       else print(io, dir, outcome, options)
@@ -54,23 +54,22 @@ function parsePercent(text: string): number {
   throw new InvalidArgumentError('allowed: a whole number from 0 to 100.')
 }
 
-function isGood(outcome: TestOutcome, minimum = 0): boolean {
-  const report = outcome.ok ? outcome.report : null
-  if (report === null || report.results.length === 0 || report.failed > 0) return false
-  return coveragePercent(report.coverage) >= minimum
+function isGood(outcome: LoadOutcome, minimum = 0): boolean {
+  if (!outcome.ok || outcome.tests === null || outcome.tests.results.length === 0) return false
+  return coveragePercent(outcome.tests.coverage) >= minimum
 }
 
-function print(io: Io, dir: string, outcome: TestOutcome, options: TestOptions): void {
-  if (!outcome.ok) io.err(problemLines(dir, outcome.problems))
-  else if (outcome.report === null || outcome.report.results.length === 0) io.err(noTestsText(dir, outcome))
-  else {
+function print(io: Io, dir: string, outcome: LoadOutcome, options: TestOptions): void {
+  const { tests } = outcome
+  if (tests !== undefined && tests !== null && tests.results.length > 0) {
     const { coverage: minimum, verbose = false } = options
-    io.out(testReportText(outcome.report, { folder: dir, minimum, verbose, columns: io.columns ?? defaultColumns }))
-  }
+    io.out(testReportText(tests, { folder: dir, minimum, verbose, columns: io.columns ?? defaultColumns }))
+  } else if (outcome.ok) io.err(noTestsText(dir, outcome))
+  else io.err(problemLines(dir, outcome.problems))
 }
 
-function noTestsText(dir: string, { model, report }: TestedPolicy): string {
-  const why = report === null ? 'has no tests.yaml' : 'has a tests.yaml without a test'
+function noTestsText(dir: string, { ruleSet: { model }, tests }: LoadedPolicy): string {
+  const why = tests === null ? 'has no tests.yaml' : 'has a tests.yaml without a test'
   return [
     `The policy in ${dir} ${why}: nothing was tested. Write what requests have to get:`,
     '',
@@ -83,12 +82,13 @@ function noTestsText(dir: string, { model, report }: TestedPolicy): string {
   ].join('\n')
 }
 
-function jsonOf(outcome: TestOutcome, minimum: number | undefined): object {
+function jsonOf(outcome: LoadOutcome, minimum: number | undefined): object {
   const ok = isGood(outcome, minimum)
-  if (!outcome.ok) return { ok, policyVersion: null, problems: outcome.problems, tests: [], coverage: null }
-  const { policyVersion, report } = outcome
-  if (report === null) return { ok, policyVersion, problems: [], tests: [], coverage: null }
-  return { ok, policyVersion, problems: failuresOf(report), ...reportJson(report) }
+  const policyVersion = outcome.snapshot?.policyVersion ?? null
+  const problems = outcome.ok ? [] : outcome.problems
+  const { tests } = outcome
+  if (tests === undefined || tests === null) return { ok, policyVersion, problems, tests: [], coverage: null }
+  return { ok, policyVersion, problems, ...reportJson(tests) }
 }
 
 function reportJson({ results, passed, failed, coverage }: TestReport): object {

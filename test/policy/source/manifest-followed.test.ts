@@ -138,7 +138,8 @@ test('files and manifest of a ConfigMap are replaced together: no state between 
 test('a manifest of an unlisted key names nobody where no signature is required, and is warned of', async () => {
   writeFiles(folder, { ...files, 'manifest.json': manifest(files, 'Ana', mallory) })
   const server = await start(false)
-  expect(server.loaded()).toMatchObject({ author: null, warnings: [{ code: 'MANIFEST_UNVERIFIED' }] })
+  expect(server.loaded()?.author).toBeNull()
+  expect(server.loaded()?.warnings.map(({ code }) => code)).toContain('MANIFEST_UNVERIFIED')
   expect(said()).toEqual([['loaded', null]])
 })
 
