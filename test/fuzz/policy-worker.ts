@@ -11,10 +11,16 @@ export interface Answer {
   readonly unsafe: boolean
   readonly problems: readonly PolicyProblem[]
   readonly warnings: readonly PolicyProblem[]
-  /** Time of the processor that the fastest of some tries took, in milliseconds. */
+  /** Time of the processor, in milliseconds; of the fastest of some tries where the first one was slow. */
   readonly ms: number
   /** What was thrown, if anything was. */
   readonly fault: string | null
+}
+
+/** Files to load, and good ones to hold their time against. */
+export interface Question {
+  readonly files: Record<string, string>
+  readonly sound: Record<string, string>
 }
 
 const requests: readonly PolicyRequest[] = [
@@ -24,18 +30,30 @@ const requests: readonly PolicyRequest[] = [
   { sub: 'x', obj: '/x', act: 'x', host: 'x', user: 'x', rpc: 'x', port: '1', protocol: 'tcp' },
 ]
 
-/** Tries for one that was slow: a busy machine is not the input's fault. */
-const tries = 5
+/** What no input may take longer than, in milliseconds of the processor. */
 export const slowMs = 50
 
-async function answer(files: Record<string, string>): Promise<Answer> {
+/** Tries for one that was slow: a busy machine is not the input's fault. */
+const tries = 5
+
+async function answer(files: Record<string, string>, sound: Record<string, string>): Promise<Answer> {
   let best = await load(files)
   for (let left = tries; left > 0 && best.ms > slowMs; left -= 1) {
+    const start = usedMs()
+    for (let count = 0; count < soundLoads; count += 1) await load(sound)
+    // Where caches and cores are shared, even time of the processor grows: by as much for a good policy beside it.
+    const busy = Math.max(1, (usedMs() - start) / soundLoads / soundMs)
     const again = await load(files)
-    if (again.ms < best.ms) best = again
+    best = { ...again, ms: Math.min(best.ms, again.ms / busy) }
   }
   return best
 }
+
+/** What a good policy takes where nothing else runs, in milliseconds. */
+const soundMs = 1.5
+
+/** The clock is coarse: one load would be as good as none. */
+const soundLoads = 20
 
 async function load(files: Record<string, string>): Promise<Answer> {
   const none = { ok: false, unsafe: false, problems: [], warnings: [] }
@@ -69,6 +87,6 @@ function usedMs(): number {
   return (user + system) / 1000
 }
 
-parentPort?.on('message', (files: Record<string, string>) => {
-  void answer(files).then((found) => parentPort?.postMessage(found))
+parentPort?.on('message', ({ files, sound }: Question) => {
+  void answer(files, sound).then((found) => parentPort?.postMessage(found))
 })

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { policyProblems, policyWarnings, type PolicyProblem } from '../../src/policy/problem.ts'
 import { modelText } from '../policy/policies.ts'
-import { slowMs, type Answer } from './policy-worker.ts'
+import { slowMs, type Answer, type Question } from './policy-worker.ts'
 import { runs, seed, spoiled, timeoutMs } from './runs.ts'
 
 type Files = Record<string, string>
@@ -154,7 +154,7 @@ afterAll(async () => {
 const goodFiles: Files = { 'model.conf': models[0] ?? '', 'policy.csv': rules[0] ?? '', 'tests.yaml': tests[0] ?? '' }
 
 async function load(files: Files): Promise<Answer> {
-  worker.postMessage(files)
+  worker.postMessage({ files, sound: goodFiles } satisfies Question)
   const answered = once(worker, 'message').then(([answer]) => answer as Answer)
   let timer: NodeJS.Timeout | undefined
   const hangs = new Promise<never>((_, reject) => {
