@@ -93,7 +93,9 @@ function missesText({ nearMisses, effect, reason, eligible }: Explanation, colum
 function missText({ rule, conditions, remedies, alike }: NearMiss, number: number, columns: number): string {
   const first = `${String(number).padStart(3)}. `
   const indent = ' '.repeat(first.length)
-  const wordsOf = (holds: boolean) => conditions.filter((one) => one.holds === holds).map(({ words }) => words)
+  const wordsOf = (holds: boolean) => [
+    ...new Set(conditions.filter((one) => one.holds === holds).map(({ words }) => words)),
+  ]
   const matching = wordsOf(true).join(', ')
   return [
     placed(first, rule, columns),

@@ -24,6 +24,9 @@ export interface Gauge {
 /** What one failing demand weighs, before what tells demands of the same number of failures apart. */
 export const perFailure = 10_000
 
+/** What a demand weighs that no request can change: a rule that is as far as this is none that could match. */
+export const neverMatches = 10_000 * perFailure
+
 /**
  * Which difference is the smaller one: the same role and path with another method comes before the same rule for another role, and
  * both before another path.
@@ -88,7 +91,7 @@ function demandGauge(demand: Demand, scope: ConditionScope): Gauge {
 
 function weightOf(demand: Demand, scope: ConditionScope): (values: Values, columns: Columns) => number {
   // A rule that is meant for other requests, or a branch that no rule of this kind takes, is not near.
-  if (demand.tokens.length === 0) return () => 500 * perFailure
+  if (demand.tokens.length === 0) return () => neverMatches
   if (demand.columns.length === 0) return () => 100 * perFailure
   const weight = Math.max(...demand.tokens.map((token) => tokenWeights[token]))
   const tie = tieOf(demand)

@@ -4,7 +4,7 @@ import { conditionText, type ConditionScope, type Values } from '../compiled/con
 import type { CompiledRuleSet } from '../compiled/rule-set.ts'
 import type { PolicyRow } from '../parse/parse-rules.ts'
 import { closeness } from './closeness.ts'
-import { gaugeOf, perFailure, valuesIn, type Answered, type Gauge } from './gauge.ts'
+import { gaugeOf, neverMatches, perFailure, valuesIn, type Answered, type Gauge } from './gauge.ts'
 import { matcherTree, tieOf } from './matcher-tree.ts'
 import { effectOf, valueOf } from './model-shape.ts'
 import { remediesFor, repairOf } from './remedies.ts'
@@ -66,7 +66,7 @@ export function nearMisses(
   const misses = rows
     .filter((row) => effectOf(model, row) === 'allow')
     .map((row) => ({ row, distance: gauge.distance(search.values, row.values) }))
-    .filter(({ distance }) => distance > 0 && distance < 100 * perFailure)
+    .filter(({ distance }) => distance > 0 && distance < neverMatches)
   const groups = groupsOf(misses, search)
   return groups.slice(0, limit).map((group) => nearMiss(group, search))
 }
@@ -147,5 +147,5 @@ function nearMiss({ row, answers, alike }: Group, search: Search): NearMiss {
 /** What matches comes first, so that the sentence ends with what differs. */
 function sentence(conditions: readonly Finding[]): string {
   const ordered = [...conditions].sort((a, b) => Number(b.holds) - Number(a.holds))
-  return ordered.map(({ words }) => words).join(', ')
+  return [...new Set(ordered.map(({ words }) => words))].join(', ')
 }

@@ -1,5 +1,6 @@
 import type { PolicyToken } from '../../decision/rule-set.ts'
 import { compileCondition, valuesOf, type ConditionScope } from '../compiled/conditions.ts'
+import { policyFunction } from '../patterns/functions.ts'
 import { samplesOf } from './closeness.ts'
 import type { Answered } from './gauge.ts'
 import { tieOf, type Demand } from './matcher-tree.ts'
@@ -43,7 +44,7 @@ export function remediesFor(answers: readonly Answered[], of: Case, scope: Condi
     const tie = tieOf(demand)
     const value = tie === undefined ? undefined : of.request[tie.token]
     if (link !== undefined) lines.push(link)
-    else if (tie === undefined || value === undefined || value === '') return []
+    else if (tie === undefined || value === undefined || value === '' || !standsForItself(demand, value)) return []
     else changed.set(tie.column, value)
   }
   if (changed.size === 0) return lines
@@ -54,6 +55,13 @@ export function remediesFor(answers: readonly Answered[], of: Case, scope: Condi
   function matches(leaf: Demand['leaf'], columns: readonly string[]): boolean {
     return compileCondition(leaf, scope)(valuesOf(of.request, scope.tokens), columns)
   }
+}
+
+/** Whether a rule that has this value would match this value, and no other one: a path can be written like a pattern. */
+function standsForItself({ leaf }: Demand, value: string): boolean {
+  if (leaf.kind !== 'call') return true
+  const special = leaf.name === 'regexMatch' || /[*?{}()[\]|^$+\\]|\/:/.test(value)
+  return !special && policyFunction(leaf.name)?.patternProblem(value) === undefined
 }
 
 function linkFor({ leaf, negated }: Demand, of: Case): string | undefined {

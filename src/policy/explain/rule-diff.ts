@@ -33,7 +33,8 @@ export async function diffRows(a: Rows, b: Rows, wanted: (type: string) => boole
     if (before === undefined) added.push(row.rule)
     else changed.push({ a: before.rule, b: row.rule })
   }
-  return { added, removed: [...removed.values()].flat().map(({ rule }) => rule), changed }
+  const left = new Set([...removed.values()].flat())
+  return { added, removed: [...inA.values()].filter((row) => left.has(row)).map(({ rule }) => rule), changed }
 }
 
 async function byValues(
