@@ -14,9 +14,7 @@ export async function changeBetween(
   next: LoadedPolicy,
   origin: PolicyData['origin'] = 'folder',
 ): Promise<PolicyData> {
-  const [before, pace] = [previous?.rows ?? [], new Pace()]
-  const added = await missingFrom(before, next.rows, pace)
-  const removed = await missingFrom(next.rows, before, pace)
+  const { added, removed } = await difference(previous?.rows ?? [], next.rows, new Pace())
   return {
     change: 'loaded',
     origin,
@@ -68,23 +66,30 @@ function filesOf(snapshot: Snapshot): PolicyData['files'] {
   return snapshot.files.map(({ name, sha256 }) => ({ name, sha256 }))
 }
 
-/** How many of `rows` are not among `others`, a rule that stands twice counting twice. */
-async function missingFrom(others: readonly PolicyRow[], rows: readonly PolicyRow[], pace: Pace): Promise<number> {
-  const left = new Map<string, number>()
-  for (const row of others) {
-    if (pace.due) await pace.rest()
-    left.set(keyOf(row), (left.get(keyOf(row)) ?? 0) + 1)
+/** How many rows only the one or only the other has, a rule that stands twice counting twice. */
+async function difference(
+  before: readonly PolicyRow[],
+  after: readonly PolicyRow[],
+  pace: Pace,
+): Promise<{ added: number; removed: number }> {
+  const surplus = new Map<string, number>()
+  for (const [rows, weight] of [[before, -1] as const, [after, 1] as const]) {
+    for (const row of rows) {
+      if (pace.due) await pace.rest()
+      const key = keyOf(row)
+      surplus.set(key, (surplus.get(key) ?? 0) + weight)
+    }
   }
-  let missing = 0
-  for (const row of rows) {
+  let [added, removed] = [0, 0]
+  for (const count of surplus.values()) {
     if (pace.due) await pace.rest()
-    const count = left.get(keyOf(row)) ?? 0
-    if (count === 0) missing += 1
-    else left.set(keyOf(row), count - 1)
+    if (count > 0) added += count
+    else removed -= count
   }
-  return missing
+  return { added, removed }
 }
 
+/** No value holds the character that joins them: files with NUL bytes are refused. */
 function keyOf({ type, values }: PolicyRow): string {
-  return JSON.stringify([type, ...values])
+  return `${type}\0${values.join('\0')}`
 }
