@@ -29,18 +29,25 @@ export const differences = [
     meaning: 'Casbin’s roles silently end after ten links. Here there is no limit.',
     calls: (calls, policy) => ({
       ...calls,
-      role: (name, values) =>
-        calls.role(name, values) === true || reaches(linksOf(policy, name), values.map(asCasbinReads)),
+      role: (name, values) => calls.role(name, values) === true || reaches(linksOf(policy, name), values.map(textOf)),
     }),
   },
   {
-    name: 'no-addresses',
+    name: 'no-address',
     meaning:
-      'Casbin’s `ipMatch` throws where a value is no IP address, so that the whole request gets no answer, and takes IPv4 and IPv6 addresses for each other. Here both are false.',
-    calls: (calls) => ({
-      ...calls,
-      call: (name, values) => (name === 'ipMatch' && !sameFamily(values) ? false : calls.call(name, values)),
-    }),
+      'Casbin’s `ipMatch` throws where a value is no IP address, so that the whole request gets no answer. Here it is false.',
+    calls: changedIpMatch((values, inner) => isIP(textOf(values[0])) !== 0 && inner(values)),
+  },
+  {
+    name: 'address-families',
+    meaning: 'Casbin’s `ipMatch` takes `::ffff:1.2.3.4` for `1.2.3.4`. Here an address is of one family.',
+    calls: changedIpMatch((values, inner) => !ofTwoFamilies(values) && inner(values)),
+  },
+  {
+    name: 'addresses-in-full',
+    meaning:
+      'Of an address in which `::` stands for one group alone, such as `::2:3:4:5:6:7:8`, Casbin’s `ipMatch` drops the last group. Here all are read.',
+    calls: changedIpMatch((values, inner) => inner(values.map((value) => inFull(textOf(value))))),
   },
   {
     name: 'nothing-found',
@@ -79,19 +86,39 @@ export const differences = [
 
 export type DifferenceName = (typeof differences)[number]['name']
 
-function asCasbinReads(value: unknown): string {
-  return typeof value === 'string' ? value : ''
-}
-
 function isPresent(value: unknown): boolean {
-  return typeof value === 'string' && value !== ''
+  return value !== '' && value !== undefined && !Number.isNaN(value)
 }
 
 function nothingOf(name: string): unknown {
   return name.startsWith('keyGet') ? NaN : false
 }
 
-function sameFamily([value, pattern]: readonly unknown[]): boolean {
-  const family = isIP(asCasbinReads(value))
-  return family !== 0 && family === isIP(asCasbinReads(pattern).split('/')[0] ?? '')
+type Call = (values: readonly unknown[]) => unknown
+
+function changedIpMatch(
+  change: (values: readonly unknown[], inner: Call) => unknown,
+): NonNullable<Difference['calls']> {
+  return (calls) => ({
+    ...calls,
+    call: (name, values) => {
+      const inner: Call = (changed) => calls.call(name, changed)
+      return name === 'ipMatch' ? change(values, inner) : inner(values)
+    },
+  })
+}
+
+function ofTwoFamilies([value, pattern]: readonly unknown[]): boolean {
+  const families = [isIP(textOf(value)), isIP(textOf(pattern).replace(/\/.*$/, ''))]
+  return families.includes(4) && families.includes(6)
+}
+
+/** With a zero in place of a `::` at either end that stands for one group. */
+function inFull(address: string): string {
+  if (address.replace(/\/.*$/, '').split(':').length !== 9) return address
+  return address.replace(/^::/, '0:').replace(/::(?=\/|$)/, ':0')
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }

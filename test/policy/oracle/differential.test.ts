@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { RuleSet } from '../../../src/decision/rule-set.ts'
 import { compile } from '../../../src/policy/compile.ts'
-import { compareWithCasbin, type OwnAnswer } from '../../../src/policy/oracle/compare.ts'
+import { compareWithCasbin, namesOfExcuse, type OwnAnswer } from '../../../src/policy/oracle/compare.ts'
+import { differences, type DifferenceName } from '../../../src/policy/oracle/differences.ts'
 import { PlainCasbin } from '../../../src/policy/oracle/plain-casbin.ts'
 import { Pace } from '../../../src/policy/pace.ts'
 import { checkPolicy } from '../../../src/policy/validate/validate.ts'
@@ -26,6 +27,12 @@ interface Counts {
 }
 
 const counts = new Map<string, Counts>()
+
+const excuses = new Map<DifferenceName, number>()
+
+function countExcuse(names: readonly DifferenceName[]): void {
+  for (const name of names) excuses.set(name, (excuses.get(name) ?? 0) + 1)
+}
 
 function countsOf(kind: string): Counts {
   const found = counts.get(kind) ?? { triples: 0, allows: 0, denials: 0, denialsByRule: 0, excused: 0, refused: 0 }
@@ -51,6 +58,7 @@ async function compareAll(asked: Asked): Promise<void> {
     const own = answerOf(compiled.ruleSet, request)
     const comparison = compareWithCasbin(casbin, request, own)
     count(counted, own, comparison.kind)
+    if (comparison.kind === 'excused') countExcuse(namesOfExcuse(casbin, request, own))
     if (comparison.kind !== 'disagrees') continue
     const said = { request, here: own, casbin: comparison.casbin }
     throw new Error(`${asked.kind}\n${asked.model}\n${asked.csv}\n${JSON.stringify(said, null, 2)}`)
@@ -101,6 +109,7 @@ describe('the rules', () => {
       expect(sum((of) => of.excused)).toBeLessThan(triples * 0.15)
       expect([...counts.keys()].sort()).toEqual([...kindNames].sort())
       expect([...counts].filter(([, of]) => of.allows === 0)).toEqual([])
+      if (triples >= 100_000) expect([...excuses.keys()].sort()).toEqual(differences.map(({ name }) => name).sort())
     },
     600_000 + triples * 20,
   )
@@ -123,6 +132,11 @@ function table(): string {
   const columns = Object.keys(total) as (keyof Counts)[]
   const line = (kind: string, of: Counts) =>
     kind.padEnd(52) + columns.map((key) => String(of[key]).padStart(14)).join('')
+  const excused = [...excuses].map(([name, times]) => `${name} ${String(times)}`).join(', ')
   const head = ' '.repeat(52) + columns.map((key) => key.padStart(14)).join('')
-  return [head, ...[...counts].map(([kind, of]) => line(kind, of)), line('total', total)].join('\n') + '\n'
+  return (
+    [head, ...[...counts].map(([kind, of]) => line(kind, of)), line('total', total), `excused by: ${excused}`].join(
+      '\n',
+    ) + '\n'
+  )
 }

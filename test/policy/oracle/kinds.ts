@@ -116,8 +116,8 @@ const basic: Record<string, Kind> = {
   },
   'names with commas': {
     policy: loose({
-      parts: always({ r: 'sub', p: 'sub, dom', g: 'g = _, _, _', m: 'g(r.sub, p.sub, p.dom)' }),
-      rule: row(nameWithComma, nameWithComma),
+      parts: always({ r: 'sub', p: 'sub, dom, eft', g: 'g = _, _, _', e: allowAndDeny, m: 'g(r.sub, p.sub, p.dom)' }),
+      rule: row(nameWithComma, nameWithComma, effect),
       link: row(always('g'), nameWithComma, nameWithComma, nameWithComma),
     }),
     request: { sub: nameWithComma },

@@ -20,7 +20,27 @@ const segment = fc.constantFrom('a', 'b', '1', 'a.b', 'ab', '')
 export const path = fc.constantFrom('/a', '/b', '/a/b')
 export const anyPath = fc.oneof(
   { weight: 8, arbitrary: fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => `/${parts.join('/')}`) },
-  { weight: 1, arbitrary: fc.constantFrom('/a?b=/c', '/a?', '/a/b?', 'a', '*', '/*', '/:id', '/{id}') },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      '/a?b=/c',
+      '/a?',
+      '/a/b?',
+      'a',
+      '*',
+      '/*',
+      '/:id',
+      '/{id}',
+      '/a\n',
+      '/\u2028',
+      '/😀',
+      '/é',
+      '/.a',
+      '//',
+      '/A',
+      `/${'a'.repeat(1100)}`,
+    ),
+  },
 )
 
 const trustDomain = fc.constantFrom('mesh', 'other')
@@ -29,7 +49,19 @@ export const spiffeId = fc
   .tuple(trustDomain, fc.array(account, { minLength: 1, maxLength: 3 }))
   .map(([host, parts]) => `spiffe://${host}/${parts.join('/')}`)
 
-export const address = fc.constantFrom('10.0.0.1', '10.0.1.1', '10.1.0.1', '192.168.0.1', '::1', 'fd00::1', 'fd00::1:1')
+export const address = fc.constantFrom(
+  '10.0.0.1',
+  '10.0.1.1',
+  '10.1.0.1',
+  '192.168.0.1',
+  '::1',
+  'FD00::1',
+  'fd00::1:1',
+  '::ffff:10.0.0.1',
+  '::2:3:4:5:6:7:8',
+  '1:2:3:4:5:6:7::',
+  '0:2:3:4:5:6:7:8',
+)
 export const addressOrNot = fc.oneof({ weight: 6, arbitrary: address }, { weight: 1, arbitrary: domain })
 
 const spiffePattern = fc
