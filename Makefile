@@ -42,6 +42,10 @@ fault: build python kafka ## The tests that break things on purpose, in their lo
 fuzz: build ## Feed hostile messages, in the long form
 	@COUNTERSIGN_FUZZ_RUNS=20000 node test/run.ts test/fuzz
 
+.PHONY: differential
+differential: build ## Compare 120,000 random policies and requests with node-casbin
+	@COUNTERSIGN_DIFFERENTIAL_RUNS=120000 node test/run.ts test/policy/oracle
+
 .PHONY: bench-policy
 bench-policy: $(SETUP) ## What a decision costs beside node-casbin, and what a large policy weighs; ARGS=--short for a quick look
 	@node --disable-warning=ExperimentalWarning test/bench/policy.ts $(ARGS)
