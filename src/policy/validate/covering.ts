@@ -141,11 +141,19 @@ export class Covering {
 
   /** The token and the text of a condition that says that they are equal. */
   #equality(condition: Condition, values: Values): { token: PolicyToken; text: string } | undefined {
+    if (condition.kind === 'role') return this.#ownName(condition, values)
     if (condition.kind !== 'compare' || !/^===?$/.test(condition.operator)) return undefined
     const { left, right } = condition
     const token = left.kind === 'token' ? left.token : right.kind === 'token' ? right.token : undefined
     const text = this.#textOf(left, values) ?? this.#textOf(right, values)
     return token === undefined || text === undefined ? undefined : { token, text }
+  }
+
+  /** Nobody has a role to which no link leads, but whoever is called so. */
+  #ownName({ name, arguments: [who, role, domain] }: RoleCall, values: Values) {
+    const text = role && this.#textOf(role, values)
+    if (who?.kind !== 'token' || text === undefined || domain !== undefined) return undefined
+    return this.#links.get(name)?.byRole.has(text) === true ? undefined : { token: who.token, text }
   }
 
   /** Whether a condition holds for a rule wherever a token has a certain text. */
