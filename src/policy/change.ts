@@ -72,19 +72,22 @@ async function difference(
   after: readonly PolicyRow[],
   pace: Pace,
 ): Promise<{ added: number; removed: number }> {
-  const surplus = new Map<string, number>()
-  for (const [rows, weight] of [[before, -1] as const, [after, 1] as const]) {
-    for (const row of rows) {
-      if (pace.due) await pace.rest()
-      const key = keyOf(row)
-      surplus.set(key, (surplus.get(key) ?? 0) + weight)
-    }
-  }
-  let [added, removed] = [0, 0]
-  for (const count of surplus.values()) {
+  const left = new Map<string, number>()
+  for (const row of before) {
     if (pace.due) await pace.rest()
-    if (count > 0) added += count
-    else removed -= count
+    const key = keyOf(row)
+    left.set(key, (left.get(key) ?? 0) + 1)
+  }
+  let [added, removed] = [0, before.length]
+  for (const row of after) {
+    if (pace.due) await pace.rest()
+    const key = keyOf(row)
+    const count = left.get(key) ?? 0
+    if (count === 0) added += 1
+    else {
+      left.set(key, count - 1)
+      removed -= 1
+    }
   }
   return { added, removed }
 }
