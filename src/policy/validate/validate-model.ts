@@ -36,7 +36,9 @@ export function validateModel(text: string, parsed: ParsedModel): ModelOutcome {
 }
 
 function missingDefinitions({ definitions, problems }: ParsedModel): PolicyProblem[] {
-  const unreadable = problems.some(({ code }) => code === 'MODEL_SYNTAX' || code === 'DEFINITION_UNKNOWN')
+  const unreadable = problems.some(({ code }) =>
+    ['POLICY_TOO_LARGE', 'MODEL_SYNTAX', 'DEFINITION_UNKNOWN'].includes(code),
+  )
   const needed = (['r', 'p', 'e', 'm'] as const).filter((key) => !definitions.some(({ section }) => section === key))
   // A definition that could not be read has its problem already.
   return (unreadable ? [] : needed).map((key) =>
