@@ -10,8 +10,15 @@ export const effect = fc.constantFrom('allow', 'allow', 'deny')
 export const level = fc.constantFrom('-1', '1', '2', '10', '09')
 export const port = fc.constantFrom('80', '443', '8080', '10000', '080', 'http')
 
-/** Names that are one another's beginnings where commas join them. */
-export const nameWithComma = fc.constantFrom('a', 'b', 'c', 'a,b', 'b,c', 'c,a')
+/** A role and a domain that are like others once commas join them. */
+export const joinedAlike = fc.constantFrom(
+  ['a', 'b,c'],
+  ['a,b', 'c'],
+  ['b', 'c,b'],
+  ['b,c', 'b'],
+  ['a', 'b'],
+  ['b', 'c'],
+)
 
 /** The same name as a link in a long chain: `n0` … `n15`. */
 export const linkName = fc.nat(15).map((at) => `n${String(at)}`)
