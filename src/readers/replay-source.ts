@@ -39,7 +39,7 @@ export async function takeDecisions(
   await new ArchiveReading(dir, spooled, taker).take(wanted)
 }
 
-/** Records of one trail that were met, by sequence, with the first bits of their hash. */
+/** Records that were met, by sequence, with the first bits of their hash. */
 type Places = Map<number, number>
 type PlacesOfTrails = ReadonlyMap<string, Places>
 
@@ -101,10 +101,7 @@ class ArchiveReading {
     const files = segments.map((segment) => `archive/${segmentPath(segment)}`)
     const sizes = await Promise.all(files.map((file) => sizeOf(join(this.#dir, file))))
     const total = sizes.reduce((sum, size) => sum + size, 0)
-    for (const [index, segment] of segments.entries()) {
-      if (segment.trail !== segments[index - 1]?.trail) this.#forget()
-      await this.#takeSegment(segment.trail, files[index] ?? '', total)
-    }
+    for (const [index, { trail }] of segments.entries()) await this.#takeSegment(trail, files[index] ?? '', total)
   }
 
   #takeSegment(trail: string, file: string, total: number): Promise<void> {
@@ -140,11 +137,6 @@ class ArchiveReading {
       this.#recent = new Map()
     }
     return true
-  }
-
-  #forget(): void {
-    this.#recent = new Map()
-    this.#older = new Map()
   }
 }
 

@@ -167,14 +167,41 @@ describe('a policy that is put to recorded decisions', () => {
     expect(changes.rule).toMatchObject({ count: 2, routes: { groups: [{ route: 'GET /orders/{id}', count: 2 }] } })
   })
 
+  test('changes nothing where the record has but the beginning of the same rule', async () => {
+    using data = new TestData()
+    const policy = await policyOf(before)
+    const [event] = decidedBy(policy.ruleSet, [{}])
+    const rule = { file: 'policy.csv', line: 1, text: 'p, reader, /ord' }
+    const cut = { ...event!, data: { ...event!.data, rule, redacted: ['rule.text'] } }
+    await data.archive(makeTrail({ trail }, [cut, { ...event!, data: { ...event!.data, rule } }]))
+    expect(countsOf(await replayed(data, policy))).toMatchObject({ unchanged: 1, rule: 1 })
+  })
+
+  test('tells of the most frequent changes first, and when they were met', async () => {
+    using data = new TestData()
+    const events = decidedBy((await policyOf(before)).ruleSet, [some[3]!, some[0]!, some[0]!, some[1]!])
+    const times = [5, 3, 1, 2].map((minute) => new Date(`2026-11-22T10:0${minute}:00.000Z`))
+    await data.archive(
+      makeTrail(
+        { trail },
+        events.map((event, index) => ({ ...event, time: times[index]! })),
+      ),
+    )
+    const { routes } = (await replayed(data, nothingAllowed)).changes.deny
+    expect(routes.groups).toMatchObject([
+      { route: 'GET /orders/{id}', count: 3, first: times[2]!.toISOString(), last: times[1]!.toISOString() },
+      { route: 'GET /prices', count: 1 },
+    ])
+  })
+
   test('denies where its evaluation fails', async () => {
     using data = new TestData()
-    await data.archive(makeTrail({ trail }, decidedBy((await policyOf(before)).ruleSet, some.slice(0, 3))))
+    await data.archive(makeTrail({ trail }, decidedBy((await policyOf(before)).ruleSet, some.slice(3))))
     const ruleSet = ruleSetThat(() => {
       throw new Error('no such role')
     })
     const result = await replayed(data, { ruleSet, reads: new Set() })
-    expect(countsOf(result)).toMatchObject({ deny: 2, rule: 1, unchanged: 0 })
+    expect(countsOf(result)).toMatchObject({ deny: 1, rule: 2, unchanged: 0 })
     expect(result.faults).toBe(3)
     expect(result.changes.deny.rules.groups[0]?.after).toEqual({ effect: 'deny', rule: null, fault: 'no such role' })
   })
