@@ -75,6 +75,12 @@ const cases: Case[] = [
     [],
   ],
   [
+    'no rule whose wider pattern stands under a negation',
+    { m: '!pathMatch(r.obj, p.obj) && r.act == p.act && r.sub == p.sub' },
+    'p, anonymous, /a/b, GET\np, anonymous, /a/**, GET',
+    [],
+  ],
+  [
     'an allow that a denial always beats',
     { ...deny, m: paths },
     `p, writer, /a/b, GET, allow\np, reader, /a/**, *, deny\n${members}`,
@@ -172,6 +178,7 @@ describe('a rule that is said to do nothing', () => {
     '(g(r.sub, p.sub) || spiffeMatch(r.sub, p.sub)) && pathMatch(r.obj, p.obj) && (r.act == p.act || p.act == "*")',
     '!(r.act != p.act) && (g(r.sub, p.sub) || r.act == "PUT" && spiffeMatch(r.sub, p.sub)) && keyMatch(r.obj, p.obj)',
     'g(r.sub, p.sub) && (pathMatch(r.obj, p.obj) || r.act == p.act)',
+    '!pathMatch(r.obj, p.obj) && r.act == p.act && !!g(r.sub, p.sub)',
   )
   const kinds = [
     { p: 'sub, obj, act', e: 'some(where (p.eft == allow))' },
