@@ -180,7 +180,7 @@ describe('a policy that is put to recorded decisions', () => {
   test('tells of the most frequent changes first, and when they were met', async () => {
     using data = new TestData()
     const events = decidedBy((await policyOf(before)).ruleSet, [some[3]!, some[0]!, some[0]!, some[1]!])
-    const times = [5, 3, 1, 2].map((minute) => new Date(`2026-11-22T10:0${minute}:00.000Z`))
+    const times = [5, 2, 1, 3].map((minute) => new Date(`2026-11-22T10:0${minute}:00.000Z`))
     await data.archive(
       makeTrail(
         { trail },
@@ -189,7 +189,7 @@ describe('a policy that is put to recorded decisions', () => {
     )
     const { routes } = (await replayed(data, nothingAllowed)).changes.deny
     expect(routes.groups).toMatchObject([
-      { route: 'GET /orders/{id}', count: 3, first: times[2]!.toISOString(), last: times[1]!.toISOString() },
+      { route: 'GET /orders/{id}', count: 3, first: times[2]!.toISOString(), last: times[3]!.toISOString() },
       { route: 'GET /prices', count: 1 },
     ])
   })
