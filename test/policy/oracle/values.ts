@@ -10,6 +10,9 @@ export const effect = fc.constantFrom('allow', 'allow', 'deny')
 export const level = fc.constantFrom('-1', '1', '2', '10', '09')
 export const port = fc.constantFrom('80', '443', '8080', '10000', '080', 'http')
 
+/** More names than a single word of bits holds. */
+export const oneOfMany = fc.nat(120).map((at) => `m${String(at)}`)
+
 /** A role and a domain that are like others once commas join them. */
 export const joinedAlike = fc.constantFrom(
   ['a', 'b,c'],
