@@ -46,7 +46,8 @@ export const policyProblems = {
   TEST_FAILED: 'A test of tests.yaml gets another answer than it expects.',
   LAST_GOOD_DAMAGED: 'The copy that was kept of the last good policy is not what was kept.',
   LOAD_FAILED: 'Loading the policy failed inside; nothing is wrong with the files as far as is known.',
-  CASBIN_REFUSED: 'Casbin itself could not load the policy, could not be asked, or read it otherwise than it was checked.',
+  CASBIN_REFUSED:
+    'Casbin itself could not load the policy, could not be asked, or read it otherwise than it was checked.',
   CASBIN_DISAGREES: 'Casbin answers a request otherwise, and not by a difference that docs/casbin.md lists.',
   SIGNATURE_MISSING: 'A signature is required, and the folder holds no manifest.json.',
   SIGNATURE_INVALID: 'The manifest cannot be read, was altered, or is of other files.',
