@@ -121,6 +121,8 @@ export class FollowedFolder {
     const empty = source.empty === true && this.#news.empty !== undefined
     const outcome = empty ? undefined : await this.#build(source, key)
     if (this.#stopped || outcome === 'given up') return false
+    // The same version may have come from elsewhere meanwhile.
+    if (key === this.#loadedKey) return this.#tellKnown(source)
     this.#refusedKey = outcome?.ok === true ? undefined : key
     if (outcome?.ok === true) {
       this.#loadedKey = key

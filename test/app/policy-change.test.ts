@@ -1,9 +1,12 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { startCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import type { DecisionData, PolicyData } from '../../src/audit/event-data.ts'
+import { keyIdOf, readSigningKey } from '../../src/policy/source/manifest-keys.ts'
+import { signManifest } from '../../src/policy/source/manifest.ts'
 import { httpAttributes } from '../check/calls.ts'
 import { recordsIn, type TrailRecord } from '../e2e/mesh.ts'
 import { connectPep } from '../grpc/client.ts'
@@ -135,12 +138,44 @@ describe('after a restart with a policy that is broken', () => {
   })
 })
 
+describe('where a signature is required', () => {
+  test('a signed policy is in force, with author, ticket and key in the trail; an unsigned one is refused', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+    served = await serve({
+      before: (folder) => {
+        const pem = join(folder, 'key.pem')
+        writeFileSync(pem, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+        writeFileSync(join(folder, 'key.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
+        const names = readdirSync(join(folder, 'policy'))
+        const files = Object.fromEntries(names.map((name) => [name, example(folder)(name)]))
+        const claim = { author: 'Ana Li', ticket: 'CHG-1207', signedAt: new Date() }
+        const manifest = signManifest(snapshot(files), claim, [readSigningKey(pem)])
+        writeFileSync(join(folder, 'policy/manifest.json'), manifest)
+      },
+      settings: (folder) => ({
+        policy: { dir: join(folder, 'policy'), requireSignature: true, signers: [join(folder, 'key.pub')] },
+      }),
+    })
+    const { admin, data, policy } = served
+    rmSync(join(policy, 'manifest.json'))
+    await until('the refusal', async () => (await admin('readyz')).body.includes('manifest.json'))
+    expect((await served.pep.check(allowedCheck)).status?.code).toBe(0)
+    const changes = await recordsOf<PolicyData>(data, 'policy')
+    expect(changes).toMatchObject([
+      { change: 'loaded', author: 'Ana Li', ticket: 'CHG-1207', signedBy: [keyIdOf(publicKey)] },
+      { change: 'rejected', author: null, signedBy: [], problems: [{ code: 'SIGNATURE_MISSING' }] },
+    ])
+  })
+})
+
 describe('a candidate policy on live traffic', () => {
   test('stands in each record beside what was decided, is counted, and is gone when its folder is', async () => {
     served = await serve({
       settings: (folder) => ({ policy: { dir: join(folder, 'policy'), candidate: join(folder, 'candidate') } }),
       before: (folder) => {
         cpSync(join(folder, 'policy'), join(folder, 'candidate'), { recursive: true })
+        // Those of the example are not meant for other rules.
+        rmSync(join(folder, 'candidate/tests.yaml'), { force: true })
         writeFiles(join(folder, 'candidate'), {
           'policy.csv': `${example(folder)('policy.csv')}\np, *, http, GET, /orders/2, deny\np, *, http, GET, /new, allow\n`,
         })
