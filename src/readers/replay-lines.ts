@@ -22,11 +22,11 @@ export interface LineTaker {
 
 /**
  * Gives the lines of segments to takers, one segment at a time, in bounded memory. It does what `readSegment` does without a
- * promise and a buffer for each line, which would cost as much as to parse it.
+ * promise and a buffer for each line, which would cost as much as to parse it; the next chunk is read meanwhile.
  */
 export class LineReader {
-  readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes + longestLine)
-  /** Bytes at the beginning of the buffer of a line whose end was not read yet. */
+  /** A chunk is read behind room for the line that the chunk before it ends with. */
+  readonly #buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(longestLine + chunkBytes)) as [Buffer, Buffer]
   #rest = 0
   #tooLong = false
   #number = 0
@@ -36,10 +36,7 @@ export class LineReader {
     this.#begin()
     const file = await open(path).catch((thrown: unknown) => unreadableFile(path, thrown))
     try {
-      for (let read = await this.#read(file, path); read > 0; read = await this.#read(file, path)) {
-        this.#cut(this.#rest + read, taker)
-        taker.read(read)
-      }
+      await this.#takeChunks((buffer) => readChunk(file, buffer, path), taker)
     } finally {
       await file.close()
     }
@@ -52,13 +49,21 @@ export class LineReader {
     this.#tooLong = false
   }
 
-  async #read(file: FileHandle, path: string): Promise<number> {
-    const read = file.read(this.#buffer, this.#rest, chunkBytes)
-    return (await read.catch((thrown: unknown) => unreadableFile(path, thrown))).bytesRead
+  async #takeChunks(readInto: (buffer: Buffer) => Promise<number>, taker: LineTaker): Promise<void> {
+    let [current, next] = this.#buffers
+    for (let length = await readInto(current); length > 0;) {
+      const reading = readInto(next)
+      // Awaited below, unless the taker throws.
+      reading.catch(() => undefined)
+      this.#cut(current, length, next, taker)
+      taker.read(length)
+      length = await reading
+      ;[current, next] = [next, current]
+    }
   }
 
-  #cut(length: number, taker: LineTaker): void {
-    const bytes = this.#buffer.subarray(0, length)
+  #cut(buffer: Buffer, length: number, next: Buffer, taker: LineTaker): void {
+    const bytes = buffer.subarray(longestLine - this.#rest, longestLine + length)
     let start = 0
     for (let at = bytes.indexOf(newline, this.#rest); at !== -1; at = bytes.indexOf(newline, start)) {
       this.#number += 1
@@ -67,9 +72,15 @@ export class LineReader {
       this.#tooLong = false
       start = at + 1
     }
-    this.#tooLong ||= length - start > longestLine
-    this.#rest = this.#tooLong ? 0 : bytes.copy(bytes, 0, start)
+    const rest = bytes.length - start
+    this.#tooLong ||= rest > longestLine
+    this.#rest = this.#tooLong ? 0 : bytes.copy(next, longestLine - rest, start)
   }
+}
+
+async function readChunk(file: FileHandle, buffer: Buffer, path: string): Promise<number> {
+  const read = file.read(buffer, longestLine, chunkBytes)
+  return (await read.catch((thrown: unknown) => unreadableFile(path, thrown))).bytesRead
 }
 
 function unreadableFile(path: string, thrown: unknown): never {

@@ -44,7 +44,7 @@ export class ChangeTally {
     this.#count += 1
     this.#principals.add(principal, { principal }, change)
     this.#routes.add(route, { route }, change)
-    this.#rules.add(JSON.stringify([before, after].map(keyOf)), { before, after }, change)
+    this.#rules.add(`${keyOf(before)}\n${keyOf(after)}`, { before, after }, change)
   }
 
   changes(): Changes {
@@ -58,8 +58,8 @@ export class ChangeTally {
 }
 
 /** A rule that has moved to another line is the same rule. */
-function keyOf({ effect, rule, fault }: Answer): readonly unknown[] {
-  return [effect, rule?.text, fault]
+function keyOf({ effect, rule, fault }: Answer): string {
+  return `${effect}\n${rule?.text ?? ''}\n${fault ?? ''}`
 }
 
 interface OpenGroup {
