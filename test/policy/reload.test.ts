@@ -331,6 +331,33 @@ describe('the last good policy', () => {
     expect(origins()).toEqual([['loaded', 'last-good']])
   })
 
+  test('is not put in force once the folder, which took too long, is loaded before it', async () => {
+    writeFiles(folder, good)
+    await start()
+    const [ofFolder, ofCopy] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+    let copies = 0
+    await restart(
+      { ...good, 'policy.csv': 'p, carol, /a, GET' },
+      {
+        startMs: 100,
+        build: async (snapshot, signal) => {
+          const newer = snapshot.files.some(({ text }) => text.includes('carol'))
+          if (!newer) copies += 1
+          await (newer ? ofFolder : ofCopy).promise
+          return buildPolicy(snapshot, { signal })
+        },
+      },
+    )
+    await until(() => copies === 1)
+    ofFolder.resolve(undefined)
+    await until(() => inForce.rules !== undefined)
+    const rules = inForce.rules
+    ofCopy.resolve(undefined)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(inForce.rules).toBe(rules)
+    expect(origins()).toEqual([['loaded', 'folder']])
+  })
+
   test('is put in force where the folder takes too long, until that is loaded', async () => {
     writeFiles(folder, good)
     await start()
