@@ -9,7 +9,7 @@ import { identifyPeer } from '../../src/identity/principal.ts'
 import type { TrustDomain } from '../../src/identity/trust-domain.ts'
 
 const accepted = new Set(['cluster.local' as TrustDomain])
-const trail = 'countersign-7c9d5f6b8-x2x9z-019aa400-0000-7000-8000-00000000000b'
+const trail = 'countersign-0-019aa400-0000-7000-8000-00000000000b'
 const batch = 5000
 const methods = ['GET', 'GET', 'GET', 'POST', 'DELETE']
 /** The kinds of things that are asked for. */
@@ -19,7 +19,7 @@ export const workloads = 200
 
 /** The SPIFFE ID of a workload by its number, from 0 on. */
 export function workload(number: number): string {
-  return `spiffe://cluster.local/ns/shop-${String(number % 20)}/sa/web-frontend-${String(number % workloads)}`
+  return `spiffe://cluster.local/ns/shop-${String(number % 20)}/sa/web-${String(number % workloads)}`
 }
 
 /** The request of a number: 200 workloads, 8 kinds of things, a method that is not always allowed, each id another. */
@@ -34,18 +34,17 @@ export function requestOf(number: number, time: Date): AccessRequest {
     action: { protocol: 'http', method: methods[number % methods.length] ?? 'GET' },
     resource: {
       principal: `spiffe://cluster.local/ns/shop-${String(number % 20)}/sa/${thing}`,
-      host: `${thing}.shop-${String(number % 20)}.svc.cluster.local`,
+      host: `${thing}.shop-${String(number % 20)}`,
       path: `/api/v2/${thing}/${uuid(number)}/lines`,
       port: 8443,
-      query: ['page', 'pageSize', 'sort'],
+      query: ['page'],
     },
     context: {
       requestId: uuid(number),
       traceparent: `00-4bf92f3577b34da6a3ce929d${hex(number, 8)}-00f067aa${hex(number, 8)}-01`,
       traceId: `4bf92f3577b34da6a3ce929d${hex(number, 8)}`,
       spanId: `00f067aa${hex(number, 8)}`,
-      userAgent:
-        'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
+      userAgent: 'okhttp/4.12.0',
     },
     pep: { principal: `spiffe://cluster.local/ns/shop-${String(number % 20)}/sa/${thing}`, address: '10.1.2.9' },
   }
@@ -92,7 +91,7 @@ export async function writeArchive(dir: string, decisions: number, rules: RuleSe
 function openedAt(time: Date): AuditEvent {
   return trailEvent(uuid(0), time, {
     change: 'opened',
-    replica: 'countersign-7c9d5f6b8-x2x9z',
+    replica: 'countersign-0',
     previous: null,
     versions: { countersign: '0.1.0', node: process.versions.node },
     settings: `sha256:${'0'.repeat(64)}`,
