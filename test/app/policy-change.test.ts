@@ -71,7 +71,8 @@ describe('200 swaps of a ConfigMap under load', () => {
       swapConfigMap(policy, version, files[version % 2] ?? {})
       // As the kubelet does, also while somebody is still reading there.
       rmSync(join(policy, `..v${String(version - 1)}`), { recursive: true })
-      if (version % 10 > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+      // Every ninth is waited for, so that the one and the other is in force by turns, however long a load takes.
+      if (version % 9 > 0) await new Promise((resolve) => setTimeout(resolve, 10))
       else {
         const check = version % 2 === 0 ? reads : writes
         await until('the new version', async () => (await pep.check(check)).status?.code === 0)
@@ -94,7 +95,7 @@ describe('200 swaps of a ConfigMap under load', () => {
     }
     const changes = await recordsOf<PolicyData>(data, 'policy')
     expect(changes.filter(({ change }) => change !== 'loaded')).toEqual([])
-    expect(changes.length).toBeGreaterThanOrEqual(21)
+    expect(changes.length).toBeGreaterThanOrEqual(23)
   })
 })
 
