@@ -1,13 +1,13 @@
-import type { PolicyRequest } from '../decision/rule-set.ts'
 import { messageOf } from '../errors.ts'
 import { compile } from './compile.ts'
 import type { CompiledRuleSet } from './compiled/rule-set.ts'
-import { askCasbin } from './oracle/ask.ts'
+import { startOracle, type AskCounts, type Oracle } from './oracle/ask.ts'
+import { readingProblem } from './oracle/same-reading.ts'
 import { Pace } from './pace.ts'
 import type { PolicyRow } from './parse/parse-rules.ts'
 import { parseTests, type PolicyTest } from './parse/parse-tests.ts'
 import { problem, type PolicyProblem } from './problem.ts'
-import { verifyManifest, type PolicyAuthor, type PublicSigner } from './source/manifest.ts'
+import { verifyManifest, type ManifestVerdict, type PolicyAuthor, type PublicSigner } from './source/manifest.ts'
 import { modelFile, readSource, testsFile, type Snapshot } from './source/source.ts'
 import { failuresOf, runTests, type TestReport } from './tests/run-tests.ts'
 import { checkPolicy, type CheckedPolicy } from './validate/validate.ts'
@@ -24,6 +24,8 @@ export interface LoadedPolicy {
   readonly warnings: readonly PolicyProblem[]
   /** Null where there is no tests.yaml. */
   readonly tests: TestReport | null
+  /** How many requests node-casbin was asked as well; null where it was not. */
+  readonly compared: AskCounts | null
   /** Who wrote it, where a listed key says so. */
   readonly author: PolicyAuthor | null
 }
@@ -75,29 +77,57 @@ export async function buildPolicy(snapshot: Snapshot, options: LoadOptions = {})
 }
 
 async function build(snapshot: Snapshot, options: LoadOptions, pace: Pace): Promise<LoadOutcome> {
-  const refused = (problems: readonly PolicyProblem[]): RefusedPolicy => ({ ok: false, snapshot, problems })
-  const { signers = [], requireSignature = false } = options
+  const { signers = [], requireSignature = false, minPatternSegments = 0, signal } = options
   const signed = verifyManifest(snapshot.manifest, snapshot, signers, requireSignature)
-  if (signed.problems.length > 0) return refused(signed.problems)
-  const checked = await checkPolicy(snapshot, pace, { minPatternSegments: options.minPatternSegments ?? 0 })
-  if (!checked.ok) return refused(checked.problems)
-  const { policy } = checked
+  if (signed.problems.length > 0) return { ok: false, snapshot, problems: signed.problems }
+  const checked = await checkPolicy(snapshot, pace, { minPatternSegments })
+  if (!checked.ok) return { ok: false, snapshot, problems: checked.problems }
+  const otherReading = readingProblem(checked.policy.model)
+  if (otherReading !== undefined) {
+    return { ok: false, snapshot, problems: [problem(modelFile, null, 'CASBIN_REFUSED', otherReading)] }
+  }
+  // Casbin reads the policy in its own thread meanwhile.
+  const oracle = options.compareWithCasbin === false ? undefined : startOracle(snapshot, { signal })
+  try {
+    return await compileAndTry(snapshot, checked.policy, signed, oracle, pace)
+  } finally {
+    await oracle?.end()
+  }
+}
+
+async function compileAndTry(
+  snapshot: Snapshot,
+  policy: CheckedPolicy,
+  signed: ManifestVerdict,
+  oracle: Oracle | undefined,
+  pace: Pace,
+): Promise<LoadOutcome> {
   const compiled = await compile(policy, pace)
-  if (!compiled.ok) return refused(compiled.problems)
+  if (!compiled.ok) return { ok: false, snapshot, problems: compiled.problems }
   const { ruleSet } = compiled
-  const { author } = signed
-  const warnings = [
-    ...signed.warnings,
-    ...scanWarnings(policy.model, ruleSet.scans),
-    ...(await warningsOf(policy, pace, ruleSet.rules)),
-  ]
+  const found = [...scanWarnings(policy.model, ruleSet.scans), ...(await warningsOf(policy, pace, ruleSet.rules))]
+  const warnings = [...signed.warnings, ...found]
   const { cases, problems } = await testsOf(snapshot, policy, pace)
-  if (problems.length > 0) return { ...refused(problems), warnings }
+  if (problems.length > 0) return { ok: false, snapshot, problems, warnings }
   const tests = cases === null ? null : await runTests(ruleSet, cases, pace)
-  if (tests !== null && tests.failed > 0) return { ...refused(failuresOf(tests)), warnings, tests }
-  const disagreements = await compareWithCasbin(snapshot, policy, cases ?? [], ruleSet, options)
-  if (disagreements.length > 0) return { ...refused(disagreements), warnings }
-  return { ok: true, snapshot, policy, ruleSet, rows: policy.rows, warnings, tests, author }
+  if (tests !== null && tests.failed > 0) return { ok: false, snapshot, problems: failuresOf(tests), warnings, tests }
+  const compared = await oracle?.compare(cases ?? [], (request) => ruleSet.evaluate(request))
+  if (compared !== undefined) warnings.push(...compared.warnings)
+  if (compared !== undefined && compared.problems.length > 0) {
+    return { ok: false, snapshot, problems: compared.problems, warnings }
+  }
+  const { rows } = policy
+  return {
+    ok: true,
+    snapshot,
+    policy,
+    ruleSet,
+    rows,
+    warnings,
+    tests,
+    compared: compared?.counts ?? null,
+    author: signed.author,
+  }
 }
 
 async function testsOf(
@@ -107,17 +137,4 @@ async function testsOf(
 ): Promise<{ readonly cases: readonly PolicyTest[] | null; readonly problems: readonly PolicyProblem[] }> {
   const file = snapshot.files.find(({ name }) => name === testsFile)
   return file === undefined ? { cases: null, problems: [] } : parseTests(file, policy, pace)
-}
-
-async function compareWithCasbin(
-  snapshot: Snapshot,
-  policy: CheckedPolicy,
-  cases: readonly PolicyTest[],
-  ruleSet: CompiledRuleSet,
-  options: LoadOptions,
-): Promise<readonly PolicyProblem[]> {
-  if (options.compareWithCasbin === false) return []
-  const ask = (request: PolicyRequest) => ruleSet.evaluate(request)
-  const { problems } = await askCasbin(snapshot, policy, cases, ask, { signal: options.signal })
-  return problems
 }

@@ -76,6 +76,7 @@ export const policyWarnings = {
   PATTERN_UNANCHORED: 'A regular expression is also found in the middle of a value.',
   PATTERN_LARGE: 'A regular expression is large, so that each value takes long.',
   NOT_INDEXED: 'A condition of the matcher picks no rules, so that every request looks at many of them.',
+  NOT_COMPARED: 'The policy could not be compared with node-casbin in time.',
   MANIFEST_UNVERIFIED: 'The folder holds a manifest that no listed key signed; the author is not shown.',
 } as const
 

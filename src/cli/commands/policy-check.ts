@@ -1,11 +1,14 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { loadPolicy, type LoadedPolicy, type LoadOutcome, type RefusedPolicy } from '../../policy/load.ts'
+import { readSigners } from '../../policy/source/manifest.ts'
 import { commanderOutput, counted, exitByUsage, type Io } from '../print.ts'
 import { problemTexts } from '../problem-text.ts'
 
 interface CheckOptions {
   readonly json?: true
   readonly minPatternSegments?: number
+  readonly signer?: readonly string[]
+  readonly requireSignature?: true
 }
 
 const examples = `
@@ -14,6 +17,7 @@ Warnings do not keep a policy from being used: docs/policy.md says what each mea
 Examples:
   countersign policy check ./policy
   countersign policy check ./policy --min-pattern-segments 1
+  countersign policy check ./policy --signer team.pub.pem --require-signature
   countersign policy check ./policy --json | jq '.warnings[].code'
 
 Exit status: 0 the policy is good, 1 it has problems, 2 wrong usage.`
@@ -27,13 +31,20 @@ export function policyCheckCommand(io: Io): Command {
     .description('check a policy folder as the server would before it puts it in force')
     .argument('<dir>', 'folder that holds model.conf and *.csv')
     .option('--min-pattern-segments <n>', 'segments that a pattern has to fix before its first wildcard', parseCount)
+    .option('--signer <file...>', 'PEM files with the public keys whose signatures are believed')
+    .option('--require-signature', 'refuse what none of them has signed')
     .option('--json', 'everything, as one JSON object')
     .addHelpText('after', examples)
     .allowExcessArguments(false)
     .configureOutput(commanderOutput(io))
     .exitOverride(exitByUsage)
-    .action(async (dir: string, { json, minPatternSegments = 0 }: CheckOptions) => {
-      const outcome = await loadPolicy(dir, { minPatternSegments })
+    .action(async (dir: string, { json, minPatternSegments = 0, signer = [], requireSignature }: CheckOptions) => {
+      const signers = readSigners(signer, '--signer')
+      const outcome = await loadPolicy(dir, {
+        minPatternSegments,
+        signers,
+        requireSignature: requireSignature === true,
+      })
       process.exitCode = outcome.ok ? 0 : 1
       if (json === true) io.out(JSON.stringify(reportOf(outcome)))
       else print(io, dir, outcome)
@@ -59,13 +70,14 @@ function refusedText(dir: string, { problems, warnings = [] }: RefusedPolicy): s
 }
 
 function goodText(policy: LoadedPolicy): string {
-  const { snapshot, tests, author, warnings, ruleSet } = policy
+  const { snapshot, tests, compared, author, warnings, ruleSet } = policy
   const counts = Object.entries(countsOf(policy)).map(([type, count]) => `${type} ${count.toLocaleString('en')}`)
   const facts = [
     ['version', snapshot.policyVersion],
     ['files', snapshot.files.map(({ name }) => name).join(', ')],
     ['rules', counts.length === 0 ? 'none: everything is denied' : counts.join(', ')],
     ['tests', tests === null ? 'none: write some in tests.yaml' : `${counted(tests.passed, 'test')} passed`],
+    ['casbin', compared === null || compared.asked === 0 ? '' : `answers ${counted(compared.asked, 'request')} alike`],
     ['author', author === null ? '' : `${author.author}${author.ticket === null ? '' : ` (${author.ticket})`}`],
     [
       'index',
@@ -87,6 +99,7 @@ function reportOf(outcome: LoadOutcome): object {
     rules: good === undefined ? {} : countsOf(good),
     problems: outcome.ok ? [] : outcome.problems,
     warnings: outcome.warnings ?? [],
+    compared: good?.compared ?? null,
     scans: good?.ruleSet.scans ?? [],
     tests: good?.tests ? { passed: good.tests.passed, failed: good.tests.failed } : null,
   }

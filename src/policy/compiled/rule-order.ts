@@ -69,23 +69,31 @@ async function subjectLevels(
   pace: Pace,
 ): Promise<ReadonlyMap<string, number>> {
   const parents = new Map<string, string>()
+  // In the order in which they are first named: where roles have each other, Casbin begins with the first.
+  const names = new Set<string>()
   for (const { type, values } of rows) {
     if (pace.due) await pace.rest()
-    if (type === 'g') parents.set(subjectKey(values[0], values[domain]), subjectKey(values[1], values[domain]))
+    if (type !== 'g') continue
+    const [name, parent] = [subjectKey(values[0], values[domain]), subjectKey(values[1], values[domain])]
+    parents.set(name, parent)
+    names.add(name).add(parent)
   }
   const levels = new Map<string, number>()
-  for (const subject of parents.keys()) {
+  for (const subject of names) {
     if (pace.due) await pace.rest()
     addLevels(subject, parents, levels)
   }
   return levels
 }
 
+/** Casbin gives whoever has a role a tenth of a level before it knows the role's: this is what is left where they have each other. */
+const inCycle = 0.1
+
 function addLevels(subject: string, parents: ReadonlyMap<string, string>, levels: Map<string, number>): void {
   const path = new Set<string>()
   let at: string | undefined = subject
   for (; at !== undefined && !levels.has(at) && !path.has(at); at = parents.get(at)) path.add(at)
-  let level = at === undefined ? -1 : (levels.get(at) ?? 0)
+  let level = at === undefined ? -1 : (levels.get(at) ?? inCycle)
   for (const name of [...path].reverse()) {
     level += 1
     levels.set(name, level)

@@ -3,28 +3,32 @@ import type { PolicyRequest, RuleSet } from '../../decision/rule-set.ts'
 import { messageOf } from '../../errors.ts'
 import { Pace } from '../pace.ts'
 import type { PolicyRow } from '../parse/parse-rules.ts'
-import { problem, shown, type PolicyProblem } from '../problem.ts'
+import { problem, shown, warning, type PolicyProblem } from '../problem.ts'
 import { modelFile, type Snapshot } from '../source/source.ts'
-import type { CheckedPolicy } from '../validate/validate.ts'
 import type { OwnAnswer } from './compare.ts'
 import type { CasbinAnswer } from './plain-casbin.ts'
-import { readingProblem } from './same-reading.ts'
-import type { Disagreement, FromOracleWorker, OracleOpening, OracleVerdict, ToOracleWorker } from './worker-messages.ts'
+import type {
+  Asked,
+  Disagreement,
+  FromOracleWorker,
+  OracleOpening,
+  OracleVerdict,
+  ToOracleWorker,
+} from './worker-messages.ts'
 
 export interface AskLimits {
   /** Most requests to make from the rules. Default 500. */
   readonly requests?: number
-  /** How long to ask Casbin, in milliseconds; at least one request is asked. Default 1,500. */
+  /** How long to ask Casbin, in milliseconds; at least one request is asked. Default 1,000. */
   readonly askMs?: number
-  /** How long Casbin may say nothing, while it loads or answers one request, in milliseconds. Default 20,000. */
+  /** How long Casbin may say nothing, while it loads or answers one request, in milliseconds. Default 10,000. */
   readonly silenceMs?: number
   /** Nobody waits for the outcome any more: ends the thread, and rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
 
-export interface AskOutcome {
-  /** `CASBIN_DISAGREES` for each request, or `CASBIN_REFUSED` where Casbin could not be asked. */
-  readonly problems: readonly PolicyProblem[]
+/** How many requests were asked. */
+export interface AskCounts {
   readonly asked: number
   /** Requests for which there was no time. */
   readonly skipped: number
@@ -32,78 +36,75 @@ export interface AskOutcome {
   readonly excused: number
 }
 
-/**
- * Puts requests (those of the policy's tests, then ones made from its rules) to node-casbin, in a thread of its own, and compares
- * effect and rule with what `ask` answers. A difference that is not on the list of `differences.ts` is a problem; so is it
- * where Casbin refuses the policy, ends or hangs. Never rejects but by `limits.signal`; leaves no thread behind.
- */
-export async function askCasbin(
-  snapshot: Pick<Snapshot, 'policyVersion' | 'files'>,
-  policy: CheckedPolicy,
-  cases: readonly { readonly request: PolicyRequest }[],
-  ask: RuleSet['evaluate'],
-  limits: AskLimits = {},
-): Promise<AskOutcome> {
+export interface AskOutcome {
+  /** `CASBIN_DISAGREES` for each request, or `CASBIN_REFUSED` where Casbin does not take the policy. */
+  readonly problems: readonly PolicyProblem[]
+  /** `NOT_COMPARED` where Casbin took the policy but gave no answer in time. */
+  readonly warnings: readonly PolicyProblem[]
+  readonly counts: AskCounts
+}
+
+/** node-casbin with a policy, in a thread of its own. */
+export interface Oracle {
+  /**
+   * Puts requests (those of the policy's tests, then ones made from its rules) to node-casbin and compares effect and rule with
+   * what `ask` answers. A difference that is not on the list of `differences.ts` is a problem; so is it where Casbin refuses the
+   * policy. Never rejects but by `limits.signal`.
+   */
+  compare(cases: readonly { readonly request: PolicyRequest }[], ask: RuleSet['evaluate']): Promise<AskOutcome>
+  /** Leaves no thread behind. */
+  end(): Promise<void>
+}
+
+/** Hands a policy to node-casbin, which reads it for itself while other work goes on. */
+export function startOracle(snapshot: Pick<Snapshot, 'policyVersion' | 'files'>, limits: AskLimits = {}): Oracle {
   limits.signal?.throwIfAborted()
-  const otherReading = readingProblem(policy.model)
-  if (otherReading !== undefined) return refused(otherReading)
-  const opening: OracleOpening = {
-    seed: snapshot.policyVersion,
-    cases: cases.map(({ request }) => request),
-    requests: limits.requests ?? 500,
-    askMs: limits.askMs ?? 1_500,
-  }
-  const thread = new OracleThread(opening, limits.silenceMs ?? 20_000, limits.signal)
-  try {
-    const pace = new Pace(limits.signal)
-    const files = snapshot.files.filter(({ name }) => name === modelFile || name.endsWith('.csv'))
-    const verdict = await thread.verdict(files, pace, (requests) => answersOf(requests, ask, pace))
-    const { asked, skipped, excused, disagreements } = verdict
-    return { problems: disagreements.map(disagreementProblem), asked, skipped, excused }
-  } catch (fault) {
-    limits.signal?.throwIfAborted()
-    return refused(messageOf(fault))
-  } finally {
-    await thread.end()
+  const opening = { seed: snapshot.policyVersion, requests: limits.requests ?? 500, askMs: limits.askMs ?? 1_000 }
+  const thread = new OracleThread(opening, limits.silenceMs ?? 10_000, limits.signal)
+  const files = snapshot.files.filter(({ name }) => name === modelFile || name.endsWith('.csv'))
+  thread.handOver(files)
+  return {
+    compare: async (cases, ask) => {
+      try {
+        return outcomeOf(await thread.verdict(cases, ask))
+      } catch (fault) {
+        limits.signal?.throwIfAborted()
+        return notCompared(messageOf(fault))
+      }
+    },
+    end: () => thread.end(),
   }
 }
 
-function refused(message: string): AskOutcome {
-  return { problems: [problem(modelFile, null, 'CASBIN_REFUSED', message)], asked: 0, skipped: 0, excused: 0 }
+function outcomeOf(verdict: OracleVerdict | Refusal): AskOutcome {
+  if (verdict.kind === 'refused') {
+    const message = `Casbin refuses the policy: ${verdict.message}`
+    return { counts: nothingAsked, problems: [problem(modelFile, null, 'CASBIN_REFUSED', message)], warnings: [] }
+  }
+  const { asked, skipped, excused, disagreements } = verdict
+  return { problems: disagreements.map(disagreementProblem), warnings: [], counts: { asked, skipped, excused } }
 }
 
-async function answersOf(
-  requests: readonly PolicyRequest[],
-  ask: RuleSet['evaluate'],
-  pace: Pace,
-): Promise<readonly OwnAnswer[]> {
-  const answers: OwnAnswer[] = []
-  for (const request of requests) {
-    if (pace.due) await pace.rest()
-    answers.push(answerOf(request, ask))
-  }
-  return answers
-}
+const nothingAsked: AskCounts = { asked: 0, skipped: 0, excused: 0 }
 
-function answerOf(request: PolicyRequest, ask: RuleSet['evaluate']): OwnAnswer {
-  try {
-    const { effect, rule } = ask(request)
-    return { effect, rule }
-  } catch (thrown) {
-    return { fault: messageOf(thrown) }
-  }
+function notCompared(message: string): AskOutcome {
+  return { counts: nothingAsked, problems: [], warnings: [warning(modelFile, null, 'NOT_COMPARED', message)] }
 }
 
 type Files = Snapshot['files']
-type AnswerAll = (requests: readonly PolicyRequest[]) => Promise<readonly OwnAnswer[]>
+type Refusal = Extract<FromOracleWorker, { kind: 'refused' }>
 
 /** Of a file's text, in characters. */
 const pieceLength = 512 * 1024
+/** Requests that are handed over at a time. */
+const askedAtOnce = 500
 
 class OracleThread {
   readonly #worker: Worker
   readonly #silenceMs: number
   readonly #signal: AbortSignal | undefined
+  readonly #loaded = Promise.withResolvers<readonly PolicyRequest[] | Refusal>()
+  readonly #verdict = Promise.withResolvers<OracleVerdict | Refusal>()
   #silence: NodeJS.Timeout | undefined
 
   constructor(opening: OracleOpening, silenceMs: number, signal: AbortSignal | undefined) {
@@ -115,26 +116,53 @@ class OracleThread {
     this.#worker.stdout.resume()
     this.#silenceMs = silenceMs
     this.#signal = signal
+    this.#listen()
   }
 
-  /** Rejects where the thread refuses, ends, or says nothing for too long. */
-  verdict(files: Files, pace: Pace, answer: AnswerAll): Promise<OracleVerdict> {
-    return new Promise((resolve, reject) => {
-      this.#worker.on('message', (message: FromOracleWorker) => {
-        this.#hear(reject)
-        if (message.kind === 'verdict') resolve(message)
-        else if (message.kind === 'refused') reject(new Error(`Casbin refuses the policy: ${message.message}`))
-        else if (message.kind === 'loaded') this.#answer(message.requests, answer).catch(reject)
-      })
-      this.#worker.on('error', (error) => reject(new Error(`the thread that asks Casbin ended: ${messageOf(error)}`)))
-      this.#worker.on('exit', () => reject(new Error('the thread that asks Casbin ended without a word')))
-      this.#signal?.addEventListener('abort', () => reject(new Error('given up')), { once: true })
-      this.#hear(reject)
-      this.#handOver(files, pace).catch(reject)
+  #listen(): void {
+    // Nobody may be waiting yet when one of them fails.
+    for (const { promise } of [this.#loaded, this.#verdict]) promise.catch(() => undefined)
+    this.#worker.on('message', (message: FromOracleWorker) => {
+      this.#hear()
+      if (message.kind === 'verdict') this.#verdict.resolve(message)
+      if (message.kind === 'loaded') this.#loaded.resolve(message.requests)
+      if (message.kind === 'refused') this.#refuse(message)
+      // From here on it waits for what it is to ask.
+      if (message.kind === 'loaded') clearTimeout(this.#silence)
+    })
+    this.#worker.on('error', (error) => {
+      this.#fail(`the thread that asks Casbin ended: ${messageOf(error)}`)
+    })
+    this.#worker.on('exit', () => {
+      this.#fail('the thread that asks Casbin ended without a word')
+    })
+    this.#signal?.addEventListener('abort', this.#giveUp, { once: true })
+    this.#hear()
+  }
+
+  readonly #giveUp = (): void => {
+    this.#fail('given up')
+  }
+
+  #refuse(refusal: Refusal): void {
+    this.#loaded.resolve(refusal)
+    this.#verdict.resolve(refusal)
+  }
+
+  #fail(message: string): void {
+    this.#loaded.reject(new Error(message))
+    this.#verdict.reject(new Error(message))
+  }
+
+  /** Goes on by itself: the thread reads while the policy is compiled. */
+  handOver(files: Files): void {
+    this.#handOver(files).catch((fault: unknown) => {
+      this.#fail(messageOf(fault))
     })
   }
 
-  async #handOver(files: Files, pace: Pace): Promise<void> {
+  async #handOver(files: Files): Promise<void> {
+    const pace = new Pace(this.#signal)
     for (const { name, text } of files) {
       for (let at = 0; at < text.length; at += pieceLength) {
         this.#post({ kind: 'piece', file: name, text: text.slice(at, at + pieceLength) })
@@ -144,12 +172,31 @@ class OracleThread {
     this.#post({ kind: 'complete' })
   }
 
-  async #answer(requests: readonly PolicyRequest[], answer: AnswerAll): Promise<void> {
-    this.#post({ kind: 'answers', answers: await answer(requests) })
+  /** Rejects where the thread ends, or says nothing for too long. */
+  async verdict(
+    cases: readonly { readonly request: PolicyRequest }[],
+    ask: RuleSet['evaluate'],
+  ): Promise<OracleVerdict | Refusal> {
+    const loaded = await this.#loaded.promise
+    if ('kind' in loaded) return loaded
+    this.#hear()
+    const pace = new Pace(this.#signal)
+    const requests = [...cases.map(({ request }) => request), ...loaded]
+    for (let at = 0; at < requests.length; at += askedAtOnce) {
+      const asked: Asked[] = []
+      for (const request of requests.slice(at, at + askedAtOnce)) {
+        if (pace.due) await pace.rest()
+        asked.push({ request, own: answerOf(request, ask) })
+      }
+      this.#post({ kind: 'ask', asked })
+    }
+    this.#post({ kind: 'complete' })
+    return this.#verdict.promise
   }
 
   async end(): Promise<void> {
     clearTimeout(this.#silence)
+    this.#signal?.removeEventListener('abort', this.#giveUp)
     await this.#worker.terminate()
   }
 
@@ -157,11 +204,22 @@ class OracleThread {
     this.#worker.postMessage(message)
   }
 
-  #hear(reject: (fault: Error) => void): void {
+  #hear(): void {
     clearTimeout(this.#silence)
     this.#silence = setTimeout(() => {
-      reject(new Error(`Casbin has not answered for ${String(this.#silenceMs)} ms; a pattern may have no end for it`))
+      this.#fail(
+        `Casbin has not answered for ${String(this.#silenceMs)} ms; a pattern or a role may have no end for it`,
+      )
     }, this.#silenceMs)
+  }
+}
+
+function answerOf(request: PolicyRequest, ask: RuleSet['evaluate']): OwnAnswer {
+  try {
+    const { effect, rule } = ask(request)
+    return { effect, rule }
+  } catch (thrown) {
+    return { fault: messageOf(thrown) }
   }
 }
 

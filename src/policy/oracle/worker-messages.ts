@@ -6,8 +6,6 @@ import type { CasbinAnswer } from './plain-casbin.ts'
 export interface OracleOpening {
   /** Seed of the requests that are made from the rules. */
   readonly seed: string
-  /** Asked before those. */
-  readonly cases: readonly PolicyRequest[]
   /** Most requests to make from the rules. */
   readonly requests: number
   /** How long to ask, in milliseconds; at least one request is asked. */
@@ -32,7 +30,7 @@ export interface OracleVerdict {
 
 export type FromOracleWorker =
   | { readonly kind: 'refused'; readonly message: string }
-  /** Casbin has loaded the policy; these are to be asked. */
+  /** Casbin has loaded the policy; these requests were made from its rules. */
   | { readonly kind: 'loaded'; readonly requests: readonly PolicyRequest[] }
   /** Said now and then, so that slow is told from stuck. */
   | { readonly kind: 'asking' }
@@ -45,5 +43,10 @@ export type FromOracleWorker =
 export type ToOracleWorker =
   | { readonly kind: 'piece'; readonly file: string; readonly text: string }
   | { readonly kind: 'complete' }
-  /** The answers of the compiled rules, in the order of the requests. */
-  | { readonly kind: 'answers'; readonly answers: readonly OwnAnswer[] }
+  /** Requests to ask, with the answers of the compiled rules; then `complete` again. */
+  | { readonly kind: 'ask'; readonly asked: readonly Asked[] }
+
+export interface Asked {
+  readonly request: PolicyRequest
+  readonly own: OwnAnswer
+}

@@ -1,16 +1,22 @@
 import { on } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { PolicyRequest } from '../../decision/rule-set.ts'
 import { messageOf } from '../../errors.ts'
 import { Pace } from '../pace.ts'
 import { parseModel } from '../parse/parse-model.ts'
 import { parseRules, type PolicyRow } from '../parse/parse-rules.ts'
 import { modelFile } from '../source/source.ts'
 import { validateModel } from '../validate/validate-model.ts'
-import { compareWithCasbin, type OwnAnswer } from './compare.ts'
+import { compareWithCasbin } from './compare.ts'
 import { PlainCasbin, type AskedPolicy } from './plain-casbin.ts'
 import { deriveRequests } from './requests.ts'
-import type { Disagreement, FromOracleWorker, OracleOpening, OracleVerdict, ToOracleWorker } from './worker-messages.ts'
+import type {
+  Asked,
+  Disagreement,
+  FromOracleWorker,
+  OracleOpening,
+  OracleVerdict,
+  ToOracleWorker,
+} from './worker-messages.ts'
 
 // The thread in which Casbin is asked. It reads the files for itself, asks, says its verdict and ends.
 
@@ -55,40 +61,38 @@ async function readPolicy(texts: ReadonlyMap<string, string>): Promise<AskedPoli
   return { model: read.model, rows }
 }
 
-function compareAll(
-  casbin: PlainCasbin,
-  requests: readonly PolicyRequest[],
-  answers: readonly OwnAnswer[],
-  askMs: number,
-): OracleVerdict {
+async function receiveAsked(): Promise<readonly Asked[]> {
+  const all: Asked[] = []
+  for (let message = await receive(); message.kind === 'ask'; message = await receive()) all.push(...message.asked)
+  return all
+}
+
+function compareAll(casbin: PlainCasbin, all: readonly Asked[], askMs: number): OracleVerdict {
   const disagreements: Disagreement[] = []
   const start = performance.now()
   let said = start
   let asked = 0
   let excused = 0
-  for (const [index, request] of requests.entries()) {
+  for (const { request, own } of all) {
     const now = performance.now()
     if (asked > 0 && (now - start >= askMs || disagreements.length >= maxDisagreements)) break
     if (now - said >= sayMs) say({ kind: 'asking' })
     if (now - said >= sayMs) said = now
-    const own = answers[index] ?? { fault: 'the compiled rules gave no answer' }
     const comparison = compareWithCasbin(casbin, request, own)
     asked += 1
     if (comparison.kind === 'excused') excused += 1
     if (comparison.kind === 'disagrees') disagreements.push({ request, own, casbin: comparison.casbin })
   }
-  return { kind: 'verdict', asked, skipped: requests.length - asked, excused, disagreements }
+  return { kind: 'verdict', asked, skipped: all.length - asked, excused, disagreements }
 }
 
 try {
   const opening = workerData as OracleOpening
   const policy = await readPolicy(await receiveTexts())
+  say({ kind: 'asking' })
   const casbin = await PlainCasbin.build(policy)
-  const requests = [...opening.cases, ...deriveRequests(policy, opening.seed, opening.requests)]
-  say({ kind: 'loaded', requests })
-  const answered = await receive()
-  if (answered.kind !== 'answers') throw new Error(`unexpected message ${answered.kind}`)
-  say(compareAll(casbin, requests, answered.answers, opening.askMs))
+  say({ kind: 'loaded', requests: deriveRequests(policy, opening.seed, opening.requests) })
+  say(compareAll(casbin, await receiveAsked(), opening.askMs))
 } catch (thrown) {
   say({ kind: 'refused', message: messageOf(thrown) })
 } finally {

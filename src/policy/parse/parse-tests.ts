@@ -38,7 +38,7 @@ interface TestDraft {
 export const testLimits: YamlLimits = {
   text: 4 * 1024 * 1024,
   entries: 10_000,
-  entry: 8_192,
+  entry: 4_096,
   commented: 65_536,
   depth: 8,
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { Evaluation, PolicyRequest } from '../../../src/decision/rule-set.ts'
 import { compile } from '../../../src/policy/compile.ts'
 import type { CompiledRuleSet } from '../../../src/policy/compiled/rule-set.ts'
-import { askCasbin, type AskLimits, type AskOutcome } from '../../../src/policy/oracle/ask.ts'
+import { startOracle, type AskLimits, type AskOutcome } from '../../../src/policy/oracle/ask.ts'
 import { Pace } from '../../../src/policy/pace.ts'
 import { checkPolicy } from '../../../src/policy/validate/validate.ts'
 import { modelText, snapshot } from '../policies.ts'
@@ -25,7 +25,12 @@ async function ask({ model = modelText(), csv = usual, cases = [], spoil, ...lim
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.problems))
   const evaluate = answering(compiled.ruleSet, spoil)
   const requests = cases.map((request) => ({ request }))
-  return askCasbin(files, checked.policy, requests, evaluate, limits)
+  const oracle = startOracle(files, limits)
+  try {
+    return await oracle.compare(requests, evaluate)
+  } finally {
+    await oracle.end()
+  }
 }
 
 function answering(rules: CompiledRuleSet, spoil: Asking['spoil']): CompiledRuleSet['evaluate'] {
@@ -35,8 +40,8 @@ function answering(rules: CompiledRuleSet, spoil: Asking['spoil']): CompiledRule
 describe('asking Casbin at every load', () => {
   test('finds nothing where the rules answer as Casbin does, and says how many requests were asked', async () => {
     const outcome = await ask({})
-    expect(outcome).toMatchObject({ problems: [], skipped: 0 })
-    expect(outcome.asked).toBeGreaterThan(15)
+    expect(outcome).toMatchObject({ problems: [], warnings: [], counts: { skipped: 0, excused: 0 } })
+    expect(outcome.counts.asked).toBeGreaterThan(15)
   })
 
   test('asks of each rule: one that is wrongly left out is found by a request that was made from it', async () => {
@@ -74,8 +79,8 @@ describe('asking Casbin at every load', () => {
     const odd = { sub: 'odd', obj: '/odd', act: 'ODD' }
     const rule = { file: 'policy.csv', line: 1, text: 'p, reader, /a, GET' }
     const spoil: Asking['spoil'] = ({ sub }, right) => (sub === 'odd' ? { effect: 'allow', rule, roles: [] } : right)
-    const { problems, asked } = await ask({ cases: [odd], requests: 0, spoil })
-    expect(asked).toBe(1)
+    const { problems, counts } = await ask({ cases: [odd], requests: 0, spoil })
+    expect(counts.asked).toBe(1)
     expect(problems).toMatchObject([{ code: 'CASBIN_DISAGREES', message: expect.stringContaining('"odd"') as unknown }])
   })
 
@@ -95,33 +100,28 @@ describe('asking Casbin at every load', () => {
     const chain = Array.from({ length: 14 }, (_, at) => `g, n${String(at)}, n${String(at + 1)}`).join('\n')
     const outcome = await ask({ csv: `p, n14, /a, GET\n${chain}` })
     expect(outcome.problems).toEqual([])
-    expect(outcome.excused).toBeGreaterThan(0)
+    expect(outcome.counts.excused).toBeGreaterThan(0)
   })
 
   test('asks at least one request, whatever the time, and tells of those that it left out', async () => {
     const outcome = await ask({ askMs: 0 })
-    expect(outcome.asked).toBe(1)
-    expect(outcome.skipped).toBeGreaterThan(10)
+    expect(outcome.counts.asked).toBe(1)
+    expect(outcome.counts.skipped).toBeGreaterThan(10)
   })
 
-  test('refuses the policy where Casbin does not answer', async () => {
+  test('warns where Casbin does not answer: that is no reason to keep a change from being put in force', async () => {
     // Casbin walks through every way of roles that have each other.
     const names = Array.from({ length: 20 }, (_, at) => `n${String(at)}`)
     const links = names.flatMap((name) => names.map((role) => `g, ${name}, ${role}`))
-    const { problems } = await ask({
+    const outcome = await ask({
       csv: [`p, x, /a, GET`, ...links, 'g, y, x'].join('\n'),
       cases: [{ sub: 'n0', obj: '/a', act: 'GET' }],
       silenceMs: 3_000,
     })
-    expect(problems).toMatchObject([
-      { code: 'CASBIN_REFUSED', message: expect.stringContaining('has not answered for 3000 ms') as unknown },
-    ])
-  })
-
-  test('refuses the policy where Casbin reads the model otherwise than it was checked', async () => {
-    const roles = '[role_definition]\ng = _, _\ng2 = _, _ \\\n# the end'
-    const { problems } = await ask({ model: modelText({ g: '' }) + roles })
-    expect(problems).toMatchObject([{ code: 'CASBIN_REFUSED', file: 'model.conf', line: null }])
+    expect(outcome).toMatchObject({
+      problems: [],
+      warnings: [{ code: 'NOT_COMPARED', message: expect.stringContaining('has not answered for 3000 ms') as unknown }],
+    })
   })
 
   test('ends at once where it is given up', async () => {

