@@ -105,29 +105,21 @@ async function compileAndTry(
   const compiled = await compile(policy, pace)
   if (!compiled.ok) return { ok: false, snapshot, problems: compiled.problems }
   const { ruleSet } = compiled
-  const found = [...scanWarnings(policy.model, ruleSet.scans), ...(await warningsOf(policy, pace, ruleSet.rules))]
-  const warnings = [...signed.warnings, ...found]
   const { cases, problems } = await testsOf(snapshot, policy, pace)
-  if (problems.length > 0) return { ok: false, snapshot, problems, warnings }
+  if (problems.length > 0) return { ok: false, snapshot, problems }
   const tests = cases === null ? null : await runTests(ruleSet, cases, pace)
-  if (tests !== null && tests.failed > 0) return { ok: false, snapshot, problems: failuresOf(tests), warnings, tests }
-  const compared = await oracle?.compare(cases ?? [], (request) => ruleSet.evaluate(request))
-  if (compared !== undefined) warnings.push(...compared.warnings)
+  const failed = tests !== null && tests.failed > 0
+  const comparing = failed ? undefined : oracle?.compare(cases ?? [], (request) => ruleSet.evaluate(request))
+  const [compared, found] = await Promise.all([comparing, warningsOf(policy, pace, ruleSet.rules)])
+  const scans = scanWarnings(policy.model, ruleSet.scans)
+  const warnings = [...signed.warnings, ...scans, ...found, ...(compared?.warnings ?? [])]
+  if (failed) return { ok: false, snapshot, problems: failuresOf(tests), warnings, tests }
   if (compared !== undefined && compared.problems.length > 0) {
     return { ok: false, snapshot, problems: compared.problems, warnings }
   }
   const { rows } = policy
-  return {
-    ok: true,
-    snapshot,
-    policy,
-    ruleSet,
-    rows,
-    warnings,
-    tests,
-    compared: compared?.counts ?? null,
-    author: signed.author,
-  }
+  const { author } = signed
+  return { ok: true, snapshot, policy, ruleSet, rows, warnings, tests, compared: compared?.counts ?? null, author }
 }
 
 async function testsOf(
