@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /** How long work on a policy may go on before everything else gets a turn, in milliseconds. */
-const sliceMs = 5
+const sliceMs = 2
 
 /**
  * Cuts long work on the main thread into slices, so that requests are answered between them. A loop over rules asks

@@ -1,7 +1,7 @@
 import type { Pace } from '../pace.ts'
 import type { Columns, Values } from './conditions.ts'
 import type { Ask, AskRoles, Dimension } from './dimensions.ts'
-import { addPattern, newTrieNode, visitMatching, type TrieNode } from './segment-trie.ts'
+import { addPattern, newTrieNode, visitMatching, type Target, type TrieNode } from './segment-trie.ts'
 
 /** Rules are named by their place in the order in which the effect sees them. */
 export type Place = number
@@ -106,17 +106,22 @@ async function splitByPattern(
   pace: Pace,
 ): Promise<PatternNode> {
   const trie = newTrieNode<Node>()
-  const groups = { end: new Map<TrieNode<Node>, Place[]>(), rest: new Map<TrieNode<Node>, Place[]>() }
+  // Until they are split further, the places stand as they are where the pattern leads.
+  const targets: Target<Node>[] = []
   for (const place of places) {
     if (pace.due) await pace.rest()
-    const { node, kind } = addPattern(trie, dimension.key(columnsAt(place)))
-    addTo(groups[kind], node, place)
-  }
-  for (const kind of ['end', 'rest'] as const) {
-    for (const [at, group] of groups[kind]) {
-      if (pace.due) await pace.rest()
-      later(group, (node) => (at[kind] = node))
+    const target = addPattern(trie, dimension.key(columnsAt(place)))
+    const group = target.node[target.kind]
+    if (Array.isArray(group)) group.push(place)
+    else {
+      target.node[target.kind] = [place]
+      targets.push(target)
     }
+  }
+  for (const { node, kind } of targets) {
+    if (pace.due) await pace.rest()
+    const group = node[kind]
+    if (Array.isArray(group)) later(group, (made) => (node[kind] = made))
   }
   return { kind: 'pattern', value: dimension.value, trie }
 }
