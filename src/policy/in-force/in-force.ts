@@ -1,4 +1,4 @@
-import type { RuleSet } from '../decision/rule-set.ts'
+import type { RuleSet } from '../../decision/rule-set.ts'
 
 /** Holds the rules by which requests are decided, or those of a candidate. Whoever decides reads them once per request. */
 export class PolicyInForce {

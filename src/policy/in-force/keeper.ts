@@ -1,7 +1,7 @@
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../../errors.ts'
 import { doneWithin } from './follow.ts'
-import { keepLastGood } from './source/last-good.ts'
-import type { Snapshot } from './source/source.ts'
+import { keepLastGood } from '../source/last-good.ts'
+import type { Snapshot } from '../source/source.ts'
 
 const longestStopMs = 1000
 

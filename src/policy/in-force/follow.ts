@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf } from '../errors.ts'
-import type { LoadedPolicy, LoadOutcome, RefusedPolicy } from './load.ts'
-import { problem } from './problem.ts'
-import { fingerprint } from './source/fingerprint.ts'
-import { modelFile, readSource, type Snapshot, type SourceOutcome } from './source/source.ts'
-import { readSettled, snapshotKey, sourceKey, watchFolder } from './source/watch.ts'
+import { messageOf } from '../../errors.ts'
+import type { LoadedPolicy, LoadOutcome, RefusedPolicy } from '../load.ts'
+import { problem } from '../problem.ts'
+import { fingerprint } from '../source/fingerprint.ts'
+import { modelFile, readSource, type Snapshot, type SourceOutcome } from '../source/source.ts'
+import { readSettled, snapshotKey, sourceKey, watchFolder } from '../source/watch.ts'
 
 export interface FollowOptions {
   readonly dir: string

@@ -1,10 +1,10 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { FollowedFolder, type FollowOptions } from '../../src/policy/follow.ts'
-import { buildPolicy } from '../../src/policy/load.ts'
-import type { Snapshot } from '../../src/policy/source/source.ts'
-import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from './policies.ts'
+import { FollowedFolder, type FollowOptions } from '../../../src/policy/in-force/follow.ts'
+import { buildPolicy } from '../../../src/policy/load.ts'
+import type { Snapshot } from '../../../src/policy/source/source.ts'
+import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from '../policies.ts'
 
 let folder = ''
 let followed: FollowedFolder | undefined

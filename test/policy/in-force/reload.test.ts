@@ -1,12 +1,17 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import type { PolicyData } from '../../src/audit/event-data.ts'
-import type { AuditEvent } from '../../src/audit/event.ts'
-import { PolicyInForce } from '../../src/policy/in-force.ts'
-import { buildPolicy } from '../../src/policy/load.ts'
-import { startReload, type PolicyReload, type PolicyStatus, type ReloadOptions } from '../../src/policy/reload.ts'
-import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from './policies.ts'
+import type { PolicyData } from '../../../src/audit/event-data.ts'
+import type { AuditEvent } from '../../../src/audit/event.ts'
+import { PolicyInForce } from '../../../src/policy/in-force/in-force.ts'
+import { buildPolicy } from '../../../src/policy/load.ts'
+import {
+  startReload,
+  type PolicyReload,
+  type PolicyStatus,
+  type ReloadOptions,
+} from '../../../src/policy/in-force/reload.ts'
+import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from '../policies.ts'
 
 let folder = ''
 let kept = ''

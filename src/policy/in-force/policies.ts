@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { RuleSet } from '../decision/rule-set.ts'
+import type { RuleSet } from '../../decision/rule-set.ts'
 import type { AnnounceOptions } from './announce.ts'
 import { type CandidateStatus, followCandidate } from './candidate.ts'
 import type { FollowOptions } from './follow.ts'

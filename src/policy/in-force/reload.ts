@@ -1,12 +1,12 @@
-import type { PolicyData } from '../audit/event-data.ts'
+import type { PolicyData } from '../../audit/event-data.ts'
 import { Announcements, type AnnounceOptions } from './announce.ts'
 import { changeBetween, refusalOf } from './change.ts'
 import { buildSource, doneWithin, FollowedFolder, type FollowOptions } from './follow.ts'
 import type { PolicyInForce } from './in-force.ts'
 import { LastGoodKeeper } from './keeper.ts'
-import type { LoadedPolicy, RefusedPolicy } from './load.ts'
-import type { PolicyProblem } from './problem.ts'
-import { readLastGood } from './source/last-good.ts'
+import type { LoadedPolicy, RefusedPolicy } from '../load.ts'
+import type { PolicyProblem } from '../problem.ts'
+import { readLastGood } from '../source/last-good.ts'
 
 export interface ReloadOptions extends FollowOptions, AnnounceOptions {
   readonly inForce: PolicyInForce

@@ -4,7 +4,7 @@ import { Announcements, type AnnounceOptions } from './announce.ts'
 import { candidateChange, candidateRemoval, refusalOf } from './change.ts'
 import { FollowedFolder, type FollowOptions } from './follow.ts'
 import type { PolicyInForce } from './in-force.ts'
-import type { LoadedPolicy, RefusedPolicy } from './load.ts'
+import type { LoadedPolicy, RefusedPolicy } from '../load.ts'
 import { loadedStatus, refusedStatus, type LoadedStatus, type RefusedStatus } from './reload.ts'
 
 export interface CandidateOptions extends Omit<FollowOptions, 'dir'>, AnnounceOptions {

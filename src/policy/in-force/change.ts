@@ -1,9 +1,9 @@
-import type { PolicyData } from '../audit/event-data.ts'
-import type { LoadedPolicy, RefusedPolicy } from './load.ts'
-import { Pace } from './pace.ts'
-import type { PolicyRow } from './parse/parse-rules.ts'
-import type { PolicyAuthor } from './source/manifest.ts'
-import type { Snapshot } from './source/source.ts'
+import type { PolicyData } from '../../audit/event-data.ts'
+import type { LoadedPolicy, RefusedPolicy } from '../load.ts'
+import { Pace } from '../pace.ts'
+import type { PolicyRow } from '../parse/parse-rules.ts'
+import type { PolicyAuthor } from '../source/manifest.ts'
+import type { Snapshot } from '../source/source.ts'
 
 /** Problems that one event holds at most. */
 export const maxProblemsInEvent = 50

@@ -1,5 +1,5 @@
-import type { PolicyData } from '../audit/event-data.ts'
-import { policyEvent, type AuditEvent } from '../audit/event.ts'
+import type { PolicyData } from '../../audit/event-data.ts'
+import { policyEvent, type AuditEvent } from '../../audit/event.ts'
 
 /** Keeps one audit event of a policy change. MUST NOT reject; false where it could not be kept: it is handed over again. */
 export type PolicyRecorder = (event: AuditEvent) => Promise<boolean>
