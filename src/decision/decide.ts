@@ -1,6 +1,6 @@
 import type { AccessRequest } from './access-request.ts'
 import type { Allow, Decision, Deny, DenyReason } from './decision.ts'
-import type { PolicyRequest, RuleSet } from './rule-set.ts'
+import { policyTokens, type PolicyRequest, type PolicyToken, type RuleSet } from './rule-set.ts'
 
 export interface DecideOptions {
   readonly decisionId: string
@@ -64,7 +64,7 @@ function evaluate(request: AccessRequest, rules: RuleSet): Allow | Deny {
 export function policyRequest(request: AccessRequest): PolicyRequest {
   const { peer } = request.subject
   const { action, resource } = request
-  const tokens: Record<string, string | undefined> = {
+  const tokens: { [token in PolicyToken]?: string | undefined } = {
     sub: peer.kind === 'proved' ? peer.principal.id.uri : peer.kind === 'missing' ? anonymousSubject : undefined,
     dst: resource.principal,
     host: resource.host,
@@ -74,8 +74,15 @@ export function policyRequest(request: AccessRequest): PolicyRequest {
     port: resource.port === undefined ? undefined : String(resource.port),
     protocol: action.protocol,
   }
-  return Object.fromEntries(Object.entries(tokens).filter(([, value]) => value !== undefined && value !== ''))
+  const present: { [token in PolicyToken]?: string } = {}
+  for (const token of tokenNames) {
+    const value = tokens[token]
+    if (value !== undefined && value !== '') present[token] = value
+  }
+  return present
 }
+
+const tokenNames = Object.keys(policyTokens) as readonly PolicyToken[]
 
 /** What policy sees as `sub` where `identity.anonymous` lets a request without a principal pass. */
 export const anonymousSubject = 'anonymous'

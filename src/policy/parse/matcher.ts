@@ -215,6 +215,12 @@ function readCall(node: SyntaxNode, reader: Reader): Operand | null {
     )
   }
   if (given.length < values.length) return null
+  // Casbin would make a text of it before it calls the function, and only then.
+  const other = given.find((value) => value.kind === 'literal' && typeof value.value !== 'string')
+  if (other !== undefined) {
+    const [at] = (node['arguments'] as unknown[]).slice(given.indexOf(other))
+    return reader.refuse(at, 'FUNCTION_ARGUMENTS', `${name} takes texts: put ${describe(other)} in quotes`)
+  }
   if (reader.scope.roles.has(name)) return { kind: 'role', name, arguments: given }
   return checkedCall(node, { kind: 'call', name: name as PolicyFunctionName, arguments: given }, reader)
 }
