@@ -37,7 +37,7 @@ describe('policy check', () => {
     writeFiles(folder, { 'model.conf': modelText(), 'policy.csv': `p, a, /a, GET\ng, ${web}, a\ng, ${web}2, a` })
     expect(await check(folder)).toBe(0)
     expect(out).toMatch(/^The policy is good\.\nversion {3}sha256:[0-9a-f]{64}\nfiles {5}model\.conf, policy\.csv\n/)
-    expect(out).toMatch(/\nrules {5}p 1, g 2\ntests {5}none: write some in tests\.yaml\nwarnings {2}none\n$/)
+    expect(out).toMatch(/\nrules {5}p 1, g 2\ntests {5}none: write some in tests\.yaml\ncasbin {4}answers \d+ requests alike\nwarnings {2}none\n$/)
     expect(err).toBe('')
   })
 
