@@ -33,9 +33,10 @@ export function recordedRequest(
   const changed = changedTokens(data['redacted'])
   const [first, ...others] = changed.filter((token) => reads.has(token))
   if (first !== undefined) return { unreplayable: [first, ...others] }
+  const values = valuesOf(data)
   const request: { [token in PolicyToken]?: string } = {}
   for (const token of tokens) {
-    const value = changed.includes(token) ? undefined : textOf(valueAt(data, places[token]))
+    const value = changed.length > 0 && changed.includes(token) ? undefined : textOf(values[token])
     if (value !== undefined) request[token] = value
   }
   return { request }
@@ -57,14 +58,32 @@ function covers(name: string, member: string): boolean {
   )
 }
 
-function valueAt(data: unknown, place: readonly (string | undefined)[]): unknown {
-  let value = data
-  for (const name of place) {
-    if (value === null || typeof value !== 'object' || name === undefined || !Object.hasOwn(value, name))
-      return undefined
-    value = (value as Readonly<Record<string, unknown>>)[name]
+type Members = Readonly<Record<string, unknown>>
+
+/** The values at `places`, member by member: to look the places up would take longer than to parse the record. */
+function valuesOf(data: Members): { readonly [token in PolicyToken]: unknown } {
+  const [subject, resource, action] = [
+    membersOf(data['subject']),
+    membersOf(data['resource']),
+    membersOf(data['action']),
+  ]
+  return {
+    sub: subject['principal'],
+    user: membersOf(subject['user'])['id'],
+    dst: resource['principal'],
+    host: resource['host'],
+    obj: resource['path'],
+    act: action['method'],
+    rpc: action['rpc'],
+    port: resource['port'],
+    protocol: action['protocol'],
   }
-  return value
+}
+
+const noMembers: Members = {}
+
+function membersOf(value: unknown): Members {
+  return typeof value === 'object' && value !== null ? (value as Members) : noMembers
 }
 
 /** An empty text is an absent token; the port is a number in the record and text in policy. */
@@ -96,7 +115,9 @@ const stages: { readonly [reason in Reason]: Stage } = {
   DECISION_FAULT: 'no-answer',
 }
 
+const stagesByReason: ReadonlyMap<unknown, Stage> = new Map(Object.entries(stages))
+
 /** Who decided, by the reason of a decision; undefined where this version does not know the reason. */
 export function stageOf(reason: unknown): Stage | undefined {
-  return typeof reason === 'string' && Object.hasOwn(stages, reason) ? stages[reason as Reason] : undefined
+  return stagesByReason.get(reason)
 }

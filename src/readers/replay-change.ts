@@ -52,12 +52,17 @@ export function replayDecision(record: ParsedRecord, { ruleSet, reads }: ReplayP
     kind: before.effect === after.effect ? 'rule' : after.effect,
     before,
     after,
-    time: record.time,
-    decisionId: textAt(record, 'decisionId') ?? record.id,
-    principal: textAt(record, 'subject', 'principal') ?? '-',
+    time: ownCopy(record.time),
+    decisionId: ownCopy(textAt(record, 'decisionId') ?? record.id),
+    principal: ownCopy(textAt(record, 'subject', 'principal') ?? '-'),
     route: routeOf(record, before, after),
   }
   return { kind: 'changed', change }
+}
+
+/** A text that was cut out of a line keeps the whole line in memory; some of these texts are kept to the end. */
+function ownCopy(text: string): string {
+  return Buffer.from(text, 'utf16le').toString('utf16le')
 }
 
 function recordedAnswer(record: ParsedRecord): Answer {

@@ -1,12 +1,14 @@
 import { isUtf8 } from 'node:buffer'
-import { open, type FileHandle } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
 import type { ParsedRecord } from '../audit/chain.ts'
 import { eventTypes } from '../audit/event.ts'
 import { maxRecordBytes } from '../audit/redact.ts'
 import { CountersignError, messageOf } from '../errors.ts'
+import { readUsualDecision } from './replay-record.ts'
 
 const newline = 0x0a
-const chunkBytes = 1024 * 1024
+/** Small enough that what was read is still in the processor's cache when its lines are. */
+const chunkBytes = 256 * 1024
 const longestLine = 4 * maxRecordBytes
 
 /** What is told of a file's lines; `bytes` are without the newline, and stay what they are during the call alone. */
@@ -22,23 +24,28 @@ export interface LineTaker {
 
 /**
  * Gives the lines of segments to takers, one segment at a time, in bounded memory. It does what `readSegment` does without a
- * promise and a buffer for each line, which would cost as much as to parse it; the next chunk is read meanwhile.
+ * promise and a buffer for each line, which would cost as much as to parse it, and without waiting for another thread to read:
+ * the system reads ahead of it.
  */
 export class LineReader {
   /** A chunk is read behind room for the line that the chunk before it ends with. */
-  readonly #buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(longestLine + chunkBytes)) as [Buffer, Buffer]
+  readonly #buffer = Buffer.allocUnsafeSlow(longestLine + chunkBytes)
   #rest = 0
   #tooLong = false
   #number = 0
 
   /** Throws ARCHIVE_UNREADABLE, and what the taker throws. */
-  async take(path: string, taker: LineTaker): Promise<void> {
+  take(path: string, taker: LineTaker): void {
     this.#begin()
-    const file = await open(path).catch((thrown: unknown) => unreadableFile(path, thrown))
+    const file = orUnreadable(path, () => openSync(path, 'r'))
     try {
-      await this.#takeChunks((buffer) => readChunk(file, buffer, path), taker)
+      const readChunk = () => orUnreadable(path, () => readSync(file, this.#buffer, longestLine, chunkBytes, null))
+      for (let length = readChunk(); length > 0; length = readChunk()) {
+        this.#cut(length, taker)
+        taker.read(length)
+      }
     } finally {
-      await file.close()
+      closeSync(file)
     }
     if (this.#rest > 0 || this.#tooLong) taker.torn(this.#number + 1)
   }
@@ -49,21 +56,8 @@ export class LineReader {
     this.#tooLong = false
   }
 
-  async #takeChunks(readInto: (buffer: Buffer) => Promise<number>, taker: LineTaker): Promise<void> {
-    let [current, next] = this.#buffers
-    for (let length = await readInto(current); length > 0;) {
-      const reading = readInto(next)
-      // Awaited below, unless the taker throws.
-      reading.catch(() => undefined)
-      this.#cut(current, length, next, taker)
-      taker.read(length)
-      length = await reading
-      ;[current, next] = [next, current]
-    }
-  }
-
-  #cut(buffer: Buffer, length: number, next: Buffer, taker: LineTaker): void {
-    const bytes = buffer.subarray(longestLine - this.#rest, longestLine + length)
+  #cut(length: number, taker: LineTaker): void {
+    const bytes = this.#buffer.subarray(longestLine - this.#rest, longestLine + length)
     let start = 0
     for (let at = bytes.indexOf(newline, this.#rest); at !== -1; at = bytes.indexOf(newline, start)) {
       this.#number += 1
@@ -74,17 +68,16 @@ export class LineReader {
     }
     const rest = bytes.length - start
     this.#tooLong ||= rest > longestLine
-    this.#rest = this.#tooLong ? 0 : bytes.copy(next, longestLine - rest, start)
+    this.#rest = this.#tooLong ? 0 : bytes.copy(this.#buffer, longestLine - rest, start)
   }
 }
 
-async function readChunk(file: FileHandle, buffer: Buffer, path: string): Promise<number> {
-  const read = file.read(buffer, longestLine, chunkBytes)
-  return (await read.catch((thrown: unknown) => unreadableFile(path, thrown))).bytesRead
-}
-
-function unreadableFile(path: string, thrown: unknown): never {
-  throw new CountersignError('ARCHIVE_UNREADABLE', `${path} cannot be read: ${messageOf(thrown)}`, { cause: thrown })
+function orUnreadable<Result>(path: string, read: () => Result): Result {
+  try {
+    return read()
+  } catch (thrown) {
+    throw new CountersignError('ARCHIVE_UNREADABLE', `${path} cannot be read: ${messageOf(thrown)}`, { cause: thrown })
+  }
 }
 
 /** A decision's record as it was found. */
@@ -96,6 +89,9 @@ export type ReadLine =
 /** How every record begins (`encodeEvent`): ids are UUIDs, so the type has a fixed place that no value can imitate. */
 const head = /^\{"specversion":"1\.0","id":"[0-9a-f-]{36}","type":"([a-z0-9.]+)",/
 const headBytes = 160
+/** Where its type says what it is a record of: `d` stands there in decisions, which need no look at their head. */
+const kindAt = '{"specversion":"1.0","id":"'.length + 36 + '","type":"io.countersign.'.length
+const kindByte = 0x64
 const other: ReadLine = { kind: 'other' }
 
 /** A line in which a second record begins was glued together: it is no record of the type with which it begins. */
@@ -112,7 +108,7 @@ export function readLine(line: Buffer | string, trail: string): ReadLine {
     return isOther(line.slice(0, headBytes)) && isWhole() ? other : parse(line, trail)
   }
   const isWhole = () => line[line.length - 1] === 0x7d && !line.includes(beginningBytes, 1)
-  if (isOther(line.toString('latin1', 0, headBytes)) && isWhole()) return other
+  if (line[kindAt] !== kindByte && isOther(line.toString('latin1', 0, headBytes)) && isWhole()) return other
   return isUtf8(line) ? parse(line.toString(), trail) : unreadable('the line is not UTF-8')
 }
 
@@ -123,6 +119,12 @@ function isOther(start: string): boolean {
 }
 
 function parse(text: string, trail: string): ReadLine {
+  const usual = readUsualDecision(text)
+  if (usual?.trail !== trail) return parseAny(text, trail)
+  return { kind: 'decision', record: usual, sequence: Number(usual.sequence), hash: usual.hash }
+}
+
+function parseAny(text: string, trail: string): ReadLine {
   let record: Partial<ParsedRecord & { readonly hash: unknown }> | null
   try {
     record = JSON.parse(text) as typeof record

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { segmentPath, type Segment } from '../archive/layout.ts'
 import { listSegments } from '../archive/read.ts'
 import type { ParsedRecord } from '../audit/chain.ts'
@@ -78,16 +79,34 @@ function* recordsOf(spool: SpoolSource) {
   }
 }
 
-/** Distance, in decisions, within which a decision that stands twice in the archive is known. */
-const remembered = 250_000
+/**
+ * Distance, in records of a trail, within which a decision that stands twice in the archive is known. A power of two. The
+ * next record of a sequence so far away, or of the next trail, takes the place of the one before: maps of as many entries
+ * would cost a tenth of all the rest.
+ */
+const remembered = 2 ** 20
+
+/** Decisions that were met lately. */
+class MetLately {
+  readonly #sequences = new Float64Array(remembered).fill(-1)
+  readonly #digests = new Float64Array(remembered)
+
+  /** Whether this is the first time. */
+  add(sequence: number, digest: number): boolean {
+    const place = sequence % remembered
+    if (this.#sequences[place] === sequence && this.#digests[place] === digest) return false
+    this.#sequences[place] = sequence
+    this.#digests[place] = digest
+    return true
+  }
+}
 
 class ArchiveReading {
   readonly #dir: string
   readonly #spooled: PlacesOfTrails
   readonly #taker: DecisionTaker
   readonly #lines = new LineReader()
-  #recent: Places = new Map()
-  #older: Places = new Map()
+  readonly #met = new MetLately()
   #bytes = 0
 
   constructor(dir: string, spooled: PlacesOfTrails, taker: DecisionTaker) {
@@ -101,12 +120,16 @@ class ArchiveReading {
     const files = segments.map((segment) => `archive/${segmentPath(segment)}`)
     const sizes = await Promise.all(files.map((file) => sizeOf(join(this.#dir, file))))
     const total = sizes.reduce((sum, size) => sum + size, 0)
-    for (const [index, { trail }] of segments.entries()) await this.#takeSegment(trail, files[index] ?? '', total)
+    for (const [index, { trail }] of segments.entries()) {
+      this.#takeSegment(trail, files[index] ?? '', total)
+      // Lines are read without waiting: whatever else the process does has its turn here.
+      await setImmediate()
+    }
   }
 
-  #takeSegment(trail: string, file: string, total: number): Promise<void> {
+  #takeSegment(trail: string, file: string, total: number): void {
     const taker = this.#taker
-    return this.#lines.take(join(this.#dir, file), {
+    this.#lines.take(join(this.#dir, file), {
       line: (bytes, number) => {
         const read = readLine(bytes, trail)
         if (read.kind === 'unreadable') taker.unreadable(file, number, read.problem)
@@ -128,15 +151,7 @@ class ArchiveReading {
   }
 
   #isNew(trail: string, sequence: number, digest: number): boolean {
-    const known = [this.#recent, this.#older, this.#spooled.get(trail)].some((met) => met?.get(sequence) === digest)
-    if (known) return false
-    this.#recent.set(sequence, digest)
-    // Two maps that take turns: forgetting the oldest one by one would cost more than all the rest.
-    if (this.#recent.size >= remembered) {
-      this.#older = this.#recent
-      this.#recent = new Map()
-    }
-    return true
+    return this.#spooled.get(trail)?.get(sequence) !== digest && this.#met.add(sequence, digest)
   }
 }
 

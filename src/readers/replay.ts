@@ -82,19 +82,25 @@ const maxNames = 200
 
 class NameCounts {
   count = 0
-  readonly #names = new Map<string, number>()
+  readonly #names = new Map<string, { count: number }>()
 
   /** Counts one decision under each of the names. */
   add(...names: readonly string[]): void {
     this.count += 1
-    for (const name of names) {
-      const known = this.#names.has(name) || this.#names.size < maxNames ? name : 'others'
-      this.#names.set(known, (this.#names.get(known) ?? 0) + 1)
-    }
+    for (const name of names) this.#counterOf(name).count += 1
+  }
+
+  #counterOf(name: string): { count: number } {
+    const counter = this.#names.get(name)
+    if (counter !== undefined) return counter
+    const known = this.#names.size < maxNames ? name : 'others'
+    const added = this.#names.get(known) ?? { count: 0 }
+    this.#names.set(known, added)
+    return added
   }
 
   get names(): Counts {
-    return Object.fromEntries(this.#names)
+    return Object.fromEntries([...this.#names].map(([name, { count }]) => [name, count]))
   }
 }
 

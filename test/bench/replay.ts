@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseFilter } from '../../src/readers/filter.ts'
 import { replay } from '../../src/readers/replay.ts'
@@ -11,7 +11,7 @@ import { modelText, snapshot } from '../policy/policies.ts'
 import { things, workload, workloads, writeArchive } from './replay-archive.ts'
 
 // Replays an archive of decisions, each with the access event of its outcome between, through a policy of 1,600 rules.
-// `node test/bench/replay.ts [DECISIONS]` prints one JSON object.
+// `node test/bench/replay.ts [DECISIONS]` prints one JSON object: three runs of each policy, each of which must reach the target.
 
 const target = 50_000
 const decisions = Number(process.argv[2] ?? 200_000)
@@ -77,17 +77,39 @@ const dir = mkdtempSync(join(tmpdir(), 'countersign-replay-'))
 try {
   const same = await policyOf(rules(false))
   const written = await writeArchive(join(dir, 'archive'), decisions, same.ruleSet, start)
-  const runs = {
-    samePolicy: await timed(dir, same),
-    otherPolicy: await timed(dir, await policyOf(rules(true))),
+  const other = await policyOf(rules(true))
+  const samePolicy: Awaited<ReturnType<typeof timed>>[] = []
+  const otherPolicy: typeof samePolicy = []
+  for (let run = 0; run < 3; run += 1) {
+    samePolicy.push(await timed(dir, same))
+    otherPolicy.push(await timed(dir, other))
   }
-  const ok = Object.values(runs).every(({ decisionsPerSecond }) => decisionsPerSecond >= target)
+  const rates = [...samePolicy, ...otherPolicy]
+    .map(({ decisionsPerSecond }) => decisionsPerSecond)
+    .sort((a, b) => a - b)
+  const lowest = rates[0] ?? 0
+  const ok = lowest >= target
+  const archive = {
+    records: written.records,
+    bytes: written.bytes,
+    decisionRecordBytes: Math.round(written.decisionBytes / decisions),
+    // With the access event of its outcome.
+    bytesReadPerDecision: Math.round(written.bytes / decisions),
+  }
   const memoryMiB = Math.round(process.resourceUsage().maxRSS / 1024)
-  const bytesPerDecision = Math.round(written.decisionBytes / decisions)
-  const archive = { records: written.records, bytes: written.bytes, bytesPerDecision }
-  console.log(
-    JSON.stringify({ bench: 'replay', target, ok, archive, ...runs, memoryMiB, cpu: cpus()[0]?.model }, null, 2),
-  )
+  const load = loadavg().map(round)
+  const machine = { cpu: cpus()[0]?.model, cpus: cpus().length, load }
+  const result = {
+    bench: 'replay',
+    target,
+    ok,
+    lowest,
+    median: rates[rates.length >> 1],
+    archive,
+    samePolicy,
+    otherPolicy,
+  }
+  console.log(JSON.stringify({ ...result, memoryMiB, ...machine }, null, 2))
   process.exitCode = ok ? 0 : 1
 } finally {
   rmSync(dir, { recursive: true, force: true })

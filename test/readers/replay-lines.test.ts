@@ -80,7 +80,7 @@ interface Taken {
 
 async function linesOf(reader: LineReader, path: string): Promise<Taken> {
   const taken: Taken = { lines: [], tooLong: [], bytes: 0 }
-  await reader.take(path, {
+  reader.take(path, {
     line: (bytes, number) => (taken.lines[number - 1] = bytes.toString('latin1')),
     tooLong: (number) => taken.tooLong.push(number),
     torn: (number) => (taken.torn = number),
