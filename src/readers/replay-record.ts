@@ -91,8 +91,8 @@ function objectOf(members: Readonly<Record<string, string>>): string {
 type Group = string | undefined
 
 /**
- * Reads a decision's record that is written in the usual form, in less than half the time of JSON.parse; undefined where it is not,
- * and JSON.parse must be asked. What it gives equals what JSON.parse gives, whatever the line.
+ * Reads a decision's record that is written in the usual form, in about half the time of JSON.parse; undefined where it is not, and
+ * JSON.parse must be asked. What it gives equals what JSON.parse gives, whatever the line.
  */
 export function readUsualDecision(line: string): DecisionRecord | undefined {
   const groups: readonly Group[] | null = usual.exec(line)

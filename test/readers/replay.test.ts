@@ -304,6 +304,16 @@ describe('each decision is met once', () => {
     expect((await replayed(data, nothingAllowed)).decisions).toBe(4)
   })
 
+  test('with the first sequence and hash that can be written, too', async () => {
+    using data = new TestData()
+    const [, { line } = { line: '' }] = makeTrail({ trail }, manyDecisions(1))
+    const zero = line
+      .replace(/"sequence":"[0-9]+"/, `"sequence":"${'0'.repeat(16)}"`)
+      .replace(/"hash":"[0-9a-f]+"/, `"hash":"${'0'.repeat(64)}"`)
+    data.segment(trail, 1, `${zero}\n${zero}\n${line}\n`)
+    expect((await replayed(data, nothingAllowed)).decisions).toBe(2)
+  })
+
   test('also where it moves from the spool to the archive meanwhile', async () => {
     using data = new TestData()
     const records = makeTrail({ trail }, manyDecisions(600))
