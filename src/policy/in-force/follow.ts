@@ -139,8 +139,7 @@ export class FollowedFolder {
     const abort = new AbortController()
     this.#building = { key, abort }
     const signal = AbortSignal.any([abort.signal, this.#stopping.signal])
-    const built = await Promise.race([buildSource(source, this.#options.build, signal), aborted(signal)])
-    const outcome = signal.aborted ? 'given up' : built
+    const outcome = await unlessAborted(signal, buildSource(source, this.#options.build, signal))
     this.#building = undefined
     this.#givenUp = outcome === 'given up' ? this.#givenUp + 1 : 0
     return outcome
@@ -172,13 +171,20 @@ export async function buildSource(
   }
 }
 
-function aborted(signal: AbortSignal): Promise<'given up'> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve('given up')
-    signal.addEventListener('abort', () => {
-      resolve('given up')
-    })
-  })
+/** What the build gives, or, once nobody waits for it any more, that it was given up. Leaves nothing on the signal behind. */
+async function unlessAborted(signal: AbortSignal, build: Promise<LoadOutcome>): Promise<LoadOutcome | 'given up'> {
+  const { promise, resolve } = Promise.withResolvers<'given up'>()
+  const onAbort = () => {
+    resolve('given up')
+  }
+  signal.addEventListener('abort', onAbort)
+  try {
+    const built = await Promise.race([build, promise])
+    return signal.aborted ? 'given up' : built
+  } finally {
+    // The signal lives as long as the folder is followed, and a listener on it would keep the policy that was built.
+    signal.removeEventListener('abort', onAbort)
+  }
 }
 
 /** Waits for work, at most so many milliseconds; says whether it was done by then. */

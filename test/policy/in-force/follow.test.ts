@@ -1,5 +1,8 @@
+import { getEventListeners } from 'node:events'
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import v8 from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { FollowedFolder, type FollowOptions } from '../../../src/policy/in-force/follow.ts'
 import { buildPolicy } from '../../../src/policy/load.ts'
@@ -230,6 +233,46 @@ describe('while a version is being loaded', () => {
     await done
     expect(await ended).toMatchObject({ name: 'AbortError' })
     expect(told).toEqual([])
+  })
+})
+
+describe('a version that has been told', () => {
+  test.each([
+    ['loaded', rule('alice')],
+    ['refused', 'bad'],
+  ])('leaves nothing on the signal of its load, which would keep it for ever: %s', async (_, csv) => {
+    const signals: AbortSignal[] = []
+    const build: FollowOptions['build'] = (snapshot, signal) => {
+      signals.push(signal)
+      return buildPolicy(snapshot, { compareWithCasbin: false, signal })
+    }
+    follow({ build })
+    for (const more of ['', '# more', '# and more']) {
+      writeFiles(folder, filesOf(`${csv}\n${more}`))
+      await followed?.check()
+    }
+    expect(told).toHaveLength(3)
+    expect(signals.map((signal) => getEventListeners(signal, 'abort'))).toEqual([[], [], []])
+  })
+
+  test('is no longer held once another one has taken its place', async () => {
+    v8.setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const built: WeakRef<object>[] = []
+    const build: FollowOptions['build'] = async (snapshot, signal) => {
+      const outcome = await buildPolicy(snapshot, { compareWithCasbin: false, signal })
+      if (outcome.ok) built.push(new WeakRef(outcome.ruleSet))
+      return outcome
+    }
+    follow({ build })
+    for (let version = 0; version < 10; version += 1) {
+      writeFiles(folder, filesOf(rule(`v${String(version)}`)))
+      await followed?.check()
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    collect()
+    expect(told).toHaveLength(10)
+    expect(built.slice(0, 8).filter((ref) => ref.deref() !== undefined)).toEqual([])
   })
 })
 
