@@ -115,13 +115,27 @@ describe('a candidate that is slow', () => {
   const count = (list: readonly boolean[]) => list.filter(Boolean).length
 
   test('takes a fifth of all time at most, and is said not to have been asked of the rest', () => {
-    const [costUs, restUs] = [20_000, 1_000]
+    const [costUs, restUs] = [8_000, 1_000]
     const answers = asked(costUs, restUs, 10_000)
     const spentUs = count(answers) * costUs
     const allUs = spentUs + 10_000 * restUs
     expect(answers.slice(0, 5)).not.toContain(false)
     expect(spentUs / allUs).toBeGreaterThan(0.15)
     expect(spentUs).toBeLessThanOrEqual(0.2 * allUs + 250_000 + costUs)
+  })
+
+  test.each([11_000, 700_000])('in single evaluations of %d µs takes a hundredth of all time at most', (costUs) => {
+    const [restUs, requests] = [10_000, 100_000]
+    const answers = asked(costUs, restUs, requests)
+    const allUs = count(answers) * costUs + requests * restUs
+    expect(answers[0]).toBe(true)
+    expect(count(answers) * costUs).toBeLessThanOrEqual(0.01 * allUs + 250_000 + costUs)
+    expect(count(answers)).toBeGreaterThan(1)
+  })
+
+  test('is asked once at a time: after an evaluation of half a second it rests for fifty', () => {
+    const answers = asked(500_000, 1_000_000, 60)
+    expect(answers.flatMap((wasAsked, second) => (wasAsked ? [second] : []))).toEqual([0, 49])
   })
 
   test('is not the one that takes microseconds: it is asked of every request', () => {
