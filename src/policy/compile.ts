@@ -24,12 +24,8 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
   const { graphs, prepared, tooLarge } = await prepareRoles(model, policy.rows, rules, pace)
   if (tooLarge !== undefined) return { ok: false, problems: [problem(modelFile, null, 'ROLES_TOO_MANY', tooLarge)] }
   const { tokens, columns, effect } = model
-  const exact: ConditionScope['closuresOf'] = (call) => {
-    const roles = prepared(call)
-    return roles?.merged === false ? roles.closures : undefined
-  }
   const wanted = new Prepared(columns.length)
-  const scope: ConditionScope = { tokens, columns, roles: graphs, closuresOf: exact }
+  const scope: ConditionScope = { tokens, columns, roles: graphs, closuresOf: (call) => prepared(call)?.exact }
   const matcher = compileCondition(model.matcher, { ...scope, prepared: wanted })
   const { denies, others } = sides(rules, columns.indexOf('eft'), effect === 'allow-and-deny')
   const columnsAt = (place: number) => rules[place]?.values ?? []

@@ -123,3 +123,22 @@ describe('compile', () => {
     expect(matched(rules, { sub: 'alice', obj: `${obj}/more`, act: 'GET' })).toHaveLength(1)
   })
 })
+
+describe('a role call', () => {
+  test('whose name is cut out of the path by the rule’s own pattern leaves out no rule that denies', async () => {
+    const others = Array.from({ length: 10 }, (_, at) => `p, f${String(at)}, /users/*, GET, deny`)
+    const rules = await compiled(
+      modelText({
+        p: 'role, obj, act, eft',
+        e: 'some(where (p.eft == allow)) && !some(where (p.eft == deny))',
+        m: '(g(keyGet(r.obj, p.obj), p.role) && r.act == p.act && p.eft == "deny") || (p.eft == "allow" && r.act == p.act)',
+      }),
+      ['p, forbidden, /users/*, GET, deny', 'p, x, /*, GET, allow', 'g, bob, forbidden', ...others].join('\n'),
+    )
+    expect(rules.evaluate({ sub: 's', obj: '/users/bob', act: 'GET' })).toMatchObject({
+      effect: 'deny',
+      rule: { line: 1 },
+    })
+    expect(rules.evaluate({ sub: 's', obj: '/users/al', act: 'GET' }).effect).toBe('allow')
+  })
+})

@@ -89,6 +89,7 @@ function operandsOfCondition(condition: Condition): readonly Operand[] {
   }
 }
 
-function kindsIn(operand: Operand): readonly Operand['kind'][] {
+/** What a value is made of: kinds of all tokens, columns and literals in it. */
+export function kindsIn(operand: Operand): readonly Operand['kind'][] {
   return operand.kind === 'call' || operand.kind === 'role' ? operand.arguments.flatMap(kindsIn) : [operand.kind]
 }

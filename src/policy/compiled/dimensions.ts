@@ -1,7 +1,7 @@
 import type { RoleCall } from '../parse/matcher.ts'
 import { policyFunction } from '../patterns/functions.ts'
 import type { Segment } from '../patterns/segments.ts'
-import type { Atom } from './branches.ts'
+import { kindsIn, type Atom } from './branches.ts'
 import { operandReader, type Columns, type ConditionScope, type Values } from './conditions.ts'
 import type { Closure, RoleClosures, RoleNumbers } from './role-closures.ts'
 
@@ -20,10 +20,18 @@ export type Ask = (values: Values) => string | undefined
 /** The numbers of the roles that somebody in the request is or has. */
 export type AskRoles = (values: Values) => Closure
 
-/** The closures that were worked out for a role call; undefined where none could be. */
-export type PreparedRoles = (
-  call: RoleCall,
-) => { readonly numbers: RoleNumbers; readonly closures: RoleClosures; readonly merged: boolean } | undefined
+/** What was worked out for a role call. */
+export interface PreparedCall {
+  readonly numbers: RoleNumbers
+  /** Of each domain by itself. */
+  readonly exact: RoleClosures
+  /** What the index asks: the same, or that of all domains together, where the domain stands in the rule. */
+  readonly wide: RoleClosures
+  readonly merged: boolean
+}
+
+/** Undefined for calls whose role stands neither in the rules nor in the matcher. */
+export type PreparedRoles = (call: RoleCall) => PreparedCall | undefined
 
 /** The dimension that an atom of the matcher gives, if it gives one. */
 export function dimensionOf(atom: Atom, scope: ConditionScope, prepared: PreparedRoles): Dimension | undefined {
@@ -56,8 +64,10 @@ function patternDimension(atom: Extract<Atom, { kind: 'call' }>, scope: Conditio
 function roleDimension(call: RoleCall, scope: ConditionScope, prepared: PreparedRoles): Dimension | undefined {
   const roles = prepared(call)
   const [name, role, domain] = call.arguments
-  if (roles === undefined || name?.kind === 'column' || role?.kind !== 'column' || name === undefined) return undefined
-  const { numbers, closures, merged } = roles
+  if (roles === undefined || role?.kind !== 'column' || name === undefined) return undefined
+  // It is asked before any rule is at hand.
+  if (kindsIn(name).includes('column')) return undefined
+  const { numbers, wide, merged } = roles
   const read = columnReader(role.column, scope)
   const who = operandReader(name, scope)
   const where = domain === undefined || merged ? undefined : operandReader(domain, scope)
@@ -67,9 +77,9 @@ function roleDimension(call: RoleCall, scope: ConditionScope, prepared: Prepared
     roles: (values) => {
       const asked = presentText(who(values, []))
       if (asked === undefined) return []
-      if (where === undefined) return closures.of(asked)
+      if (where === undefined) return wide.of(asked)
       const scopeOfLinks = presentText(where(values, []))
-      return scopeOfLinks === undefined ? [] : closures.of(asked, scopeOfLinks)
+      return scopeOfLinks === undefined ? [] : wide.of(asked, scopeOfLinks)
     },
   }
 }

@@ -28,9 +28,12 @@ export async function prepareRoles(
     if (key === undefined || graph === undefined || made.has(key)) continue
     const numbers = await numberRoles(call, model, rules, pace)
     const merged = isMerged(call)
-    const closures = await closeRoles(graph, numbers, merged, pace)
-    if (closures === undefined) return { graphs, prepared: () => undefined, tooLarge: tooLargeText(call.name) }
-    made.set(key, { numbers, closures, merged })
+    const exact = await closeRoles(graph, numbers, false, pace)
+    const wide = merged ? await closeRoles(graph, numbers, true, pace) : exact
+    if (exact === undefined || wide === undefined) {
+      return { graphs, prepared: () => undefined, tooLarge: tooLargeText(call.name) }
+    }
+    made.set(key, { numbers, exact, wide, merged })
   }
   return { graphs, prepared: (call) => made.get(keyOf(call) ?? '') }
 }

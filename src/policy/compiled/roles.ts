@@ -1,15 +1,21 @@
 /** Names to what they have directly: one role, as most have, or several. */
 type Links = Map<string, string | Set<string>>
 
+/** Paths that are remembered, and the most roles that one may have. */
+const mostRemembered = 10_000
+const longestRemembered = 256
+
 /**
  * The role links of one role definition (`g`, `g2`…), per domain. There is no limit to the depth, and cycles do no harm.
  * An empty name has no role and is not even equal to itself.
  */
 export class RoleGraph {
   readonly #domains = new Map<string | undefined, Links>()
+  readonly #paths = new Map<string, readonly string[]>()
 
   /** Says that `name` has `role`. Links with a domain hold in that domain alone. */
   add(name: string, role: string, domain?: string): void {
+    this.#paths.clear()
     let links = this.#domains.get(domain)
     if (links === undefined) this.#domains.set(domain, (links = new Map<string, string | Set<string>>()))
     const found = links.get(name)
@@ -34,7 +40,19 @@ export class RoleGraph {
     const direct = links?.get(name)
     if (links === undefined || direct === undefined) return undefined
     if (direct === role || (typeof direct !== 'string' && direct.has(role))) return [role]
-    return longPath(links, name, role)
+    return this.#remembered(links, name, role, domain)
+  }
+
+  /** A walk through thousands of links is not made for each request. */
+  #remembered(links: Links, name: string, role: string, domain: string | undefined): readonly string[] | undefined {
+    const key = `${name}\u0000${role}\u0000${domain ?? ''}`
+    const known = this.#paths.get(key)
+    if (known !== undefined) return known
+    const path = longPath(links, name, role)
+    if (path === undefined || path.length > longestRemembered) return path
+    if (this.#paths.size >= mostRemembered) this.#paths.clear()
+    this.#paths.set(key, path)
+    return path
   }
 
   /** The roles that `name` has directly. */

@@ -102,6 +102,7 @@ const askedAtOnce = 500
 class OracleThread {
   readonly #worker: Worker
   readonly #silenceMs: number
+  readonly #askMs: number
   readonly #signal: AbortSignal | undefined
   readonly #loaded = Promise.withResolvers<readonly PolicyRequest[] | Refusal>()
   readonly #verdict = Promise.withResolvers<OracleVerdict | Refusal>()
@@ -115,6 +116,7 @@ class OracleThread {
     this.#worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), options)
     this.#worker.stdout.resume()
     this.#silenceMs = silenceMs
+    this.#askMs = opening.askMs
     this.#signal = signal
     this.#listen()
   }
@@ -179,19 +181,25 @@ class OracleThread {
   ): Promise<OracleVerdict | Refusal> {
     const loaded = await this.#loaded.promise
     if ('kind' in loaded) return loaded
-    this.#hear()
     const pace = new Pace(this.#signal)
+    const until = performance.now() + this.#askMs
     const requests = [...cases.map(({ request }) => request), ...loaded]
+    let handed = 0
     for (let at = 0; at < requests.length; at += askedAtOnce) {
       const asked: Asked[] = []
       for (const request of requests.slice(at, at + askedAtOnce)) {
         if (pace.due) await pace.rest()
+        if (handed > 0 && performance.now() >= until) break
         asked.push({ request, own: answerOf(request, ask) })
+        handed += 1
       }
       this.#post({ kind: 'ask', asked })
     }
     this.#post({ kind: 'complete' })
-    return this.#verdict.promise
+    // Only from here on it is Casbin's turn to say something.
+    this.#hear()
+    const verdict = await this.#verdict.promise
+    return verdict.kind === 'refused' ? verdict : { ...verdict, skipped: requests.length - verdict.asked }
   }
 
   async end(): Promise<void> {

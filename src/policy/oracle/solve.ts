@@ -96,7 +96,19 @@ export class Solver {
     }
     const found = this.#members.below(name, wanted, known, this.#random)
     if (who?.kind === 'token') assign(tokens, who.token, found.name)
+    if (who?.kind === 'call') this.#given(who, found.name, rule, tokens)
     if (where?.kind === 'token' && found.domain !== undefined) assign(tokens, where.token, found.domain)
+  }
+
+  /** Where a role name is cut out of a token by a pattern: the token is the pattern with the name put in. */
+  #given(
+    { name, arguments: [first, pattern] }: FunctionCall,
+    word: string,
+    rule: readonly string[],
+    tokens: Tokens,
+  ): void {
+    const text = pattern && this.#value(pattern, rule, tokens)
+    if (first?.kind === 'token' && text !== undefined) assign(tokens, first.token, instanceOf(name, text, word))
   }
 
   #value(operand: Operand, rule: readonly string[], tokens: Tokens): string | undefined {

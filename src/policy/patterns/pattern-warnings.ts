@@ -1,6 +1,7 @@
 import type { PolicyWarningCode } from '../problem.ts'
 import { hasRepeatedName } from './key-match.ts'
 import { isUnanchored, regexSteps } from './regex-match.ts'
+import { longestValue } from './regex.ts'
 
 export interface PatternWarning {
   readonly code: PolicyWarningCode
@@ -55,7 +56,7 @@ export const allNamesWarning: Warn = (pattern) => {
 export const regexWarning: Warn = (pattern) => {
   const steps = regexSteps(pattern)
   if (steps > largeSteps) {
-    const message = `the regular expression is large (${String(steps)} steps with its repetitions written out): each value takes long`
+    const message = `the regular expression is large (${String(steps)} steps with its repetitions written out): a value of more than ${String(longestValue(steps))} characters is not put to it, and the request is denied`
     return { code: 'PATTERN_LARGE', message }
   }
   if (!isUnanchored(pattern)) return undefined

@@ -2,10 +2,17 @@ import { RE2JS } from 're2js'
 import type { Parsed } from '../../identity/parsed.ts'
 import { messageOf } from '../../errors.ts'
 import type { Range } from './code-units.ts'
-import type { RegexNode } from './regex-syntax.ts'
+import { shown } from '../problem.ts'
+import { stepsOf, type RegexNode } from './regex-syntax.ts'
 
-/** Programs of one generation; there are two. One program takes some 8 KB. */
-const generationSize = 2_048
+/** Programs of one generation; there are two. One program takes some 8 KB, and much more where values keep its states changing. */
+const generationSize = 1_024
+
+/**
+ * Steps of an expression times the length of a value. Time is linear in both: beyond this one match could take tens of
+ * milliseconds, and whoever sends requests chooses the values.
+ */
+export const maxRegexWork = 100_000
 
 /** A way to write regular expressions, such as that of `keyMatch2`. */
 export type RegexReader = (pattern: string) => Parsed<RegexNode>
@@ -16,8 +23,8 @@ export type RegexReader = (pattern: string) => Parsed<RegexNode>
  */
 export class RegexDialect {
   readonly read: RegexReader
-  #young = new Map<string, RE2JS>()
-  #old = new Map<string, RE2JS>()
+  #young = new Map<string, Program>()
+  #old = new Map<string, Program>()
 
   constructor(read: RegexReader) {
     this.read = read
@@ -35,19 +42,30 @@ export class RegexDialect {
     }
   }
 
-  /** Whether the expression is found anywhere in the value. The pattern MUST be one without a problem. */
+  /**
+   * Whether the expression is found anywhere in the value. The pattern MUST be one without a problem. Throws where the value is
+   * too long for the expression (`maxRegexWork`): an answer might let a request through by a rule that denies.
+   */
   test(pattern: string, value: string): boolean {
-    return this.#program(pattern).test(shifted(value))
+    return this.#bounded(pattern, value).test(shifted(value))
   }
 
-  /** What the groups hold, or undefined where the expression is not found. The pattern MUST be one without a problem. */
+  /** What the groups hold, or undefined where the expression is not found. The same holds of the pattern, and of long values. */
   groups(pattern: string, value: string): readonly unknown[] | undefined {
-    const matcher = this.#program(pattern).matcher(shifted(value))
+    const matcher = this.#bounded(pattern, value).matcher(shifted(value))
     if (!matcher.find()) return undefined
     return Array.from({ length: matcher.groupCount() }, (_, index) => matcher.group(index + 1))
   }
 
-  #program(pattern: string): RE2JS {
+  #bounded(pattern: string, value: string): RE2JS {
+    const { regex, longest } = this.#program(pattern)
+    if (value.length <= longest) return regex
+    throw new Error(
+      `a value of ${String(value.length)} characters is too long for ${shown(pattern)}; at most ${String(longest)} are matched`,
+    )
+  }
+
+  #program(pattern: string): Program {
     const young = this.#young.get(pattern)
     if (young !== undefined) return young
     const program = this.#old.get(pattern) ?? this.#compiled(pattern)
@@ -59,11 +77,22 @@ export class RegexDialect {
     return program
   }
 
-  #compiled(pattern: string): RE2JS {
+  #compiled(pattern: string): Program {
     const parsed = this.read(pattern)
     if (!parsed.ok) throw new Error(`a pattern was used that was not checked: ${parsed.problem}`)
-    return compile(parsed.value)
+    return { regex: compile(parsed.value), longest: longestValue(stepsOf(parsed.value)) }
   }
+}
+
+interface Program {
+  readonly regex: RE2JS
+  /** Of values, in characters. */
+  readonly longest: number
+}
+
+/** The longest value that an expression of so many steps is asked about. */
+export function longestValue(steps: number): number {
+  return Math.floor(maxRegexWork / Math.max(1, steps))
 }
 
 function compile(node: RegexNode): RE2JS {

@@ -64,13 +64,18 @@ export async function readSource(folder: string): Promise<SourceOutcome> {
   for (let attempt = 1; ; attempt += 1) {
     const { path, atomic } = await resolveFolder(folder)
     const outcome = await readFolder(path, folder, atomic)
-    // The kubelet removes the old version's folder right after the swap: read the new one then.
-    const removed = atomic && outcome.problems.length > 0 && (await resolveFolder(folder)).path !== path
-    if (!removed || attempt === attempts) return outcome
+    // The kubelet removes the old version's folder right after the swap: what was listed then may have been less than all.
+    const swapped = atomic && (await resolveFolder(folder)).path !== path
+    if (!swapped) return outcome
+    if (attempt === attempts) return { problems: [unsettled(folder)] }
   }
 }
 
 /** Where the files of a policy folder are now: behind the `..data` link of a ConfigMap mount, or in the folder itself. */
+function unsettled(folder: string): PolicyProblem {
+  return problem(folder, null, 'FOLDER_UNREADABLE', 'the folder was swapped again each time before it could be read')
+}
+
 export async function resolveFolder(folder: string): Promise<{ path: string; atomic: boolean }> {
   try {
     return { path: await realpath(join(folder, '..data')), atomic: true }

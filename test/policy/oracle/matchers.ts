@@ -100,7 +100,11 @@ function truths(scope: Scope, token: fc.Arbitrary<string>, literal: fc.Arbitrary
     )
     return fc.tuple(value, pattern).map(([first, second]) => `${name}(${first}, ${second})`)
   })
-  const who = fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...scope.names) }, { weight: 1, arbitrary: literal })
+  const who = fc.oneof(
+    { weight: 10, arbitrary: fc.constantFrom(...scope.names) },
+    { weight: 1, arbitrary: literal },
+    { weight: 2, arbitrary: fc.oneof(...got(scope, token)) },
+  )
   const roles = Object.entries(scope.roles).map(([name, arity]) =>
     fc.array(who, { minLength: arity, maxLength: arity }).map((given) => `${name}(${given.join(', ')})`),
   )
