@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../errors.ts'
 import type { LoadedPolicy, LoadOutcome, RefusedPolicy } from '../load.ts'
 import { problem } from '../problem.ts'
+import { LoadRetry } from './retry.ts'
 import { fingerprint } from '../source/fingerprint.ts'
 import { modelFile, readSource, type Snapshot, type SourceOutcome } from '../source/source.ts'
 import { readSettled, snapshotKey, sourceKey, watchFolder } from '../source/watch.ts'
@@ -12,6 +13,8 @@ export interface FollowOptions {
   readonly pollMs: number
   /** Checks and builds what was read; may take seconds. Where `signal` gives it up it may end early, and may reject. */
   readonly build: (snapshot: Snapshot, signal: AbortSignal) => Promise<LoadOutcome>
+  /** How long a load that failed inside waits for its second attempt, in milliseconds; one second where it is left out. */
+  readonly firstRetryMs?: number
 }
 
 /** What is told of a folder, one after another. MUST NOT throw. */
@@ -31,12 +34,13 @@ const longestStopMs = 1000
 
 /**
  * Follows a policy folder: each state of it is told once. While a version is loaded a newer one may appear; then only the
- * newer one is told.
+ * newer one is told. A load that fails inside is told as a refusal and tried again, after a pause that grows.
  */
 export class FollowedFolder {
   readonly #options: FollowOptions
   readonly #news: FolderNews
   readonly #stopping = new AbortController()
+  readonly #retry: LoadRetry
   /** What stands in the folder, as far as it is known: the version loaded last, and what was refused after it. */
   #loadedKey: string | undefined
   #refusedKey: string | undefined
@@ -52,6 +56,10 @@ export class FollowedFolder {
   constructor(options: FollowOptions, news: FolderNews) {
     this.#options = options
     this.#news = news
+    this.#retry = new LoadRetry(() => {
+      this.#seen = undefined
+      void this.check()
+    }, options.firstRetryMs)
   }
 
   /** Calls `look` from now on when the folder may have changed, until `stop`. */
@@ -76,6 +84,7 @@ export class FollowedFolder {
   /** Nothing is told any more. Ends a load that is under way. */
   async stop(): Promise<void> {
     this.#unwatch()
+    this.#retry.clear()
     this.#stopping.abort()
     // A file system that hangs must not keep the process.
     if (this.#running !== undefined) await doneWithin(longestStopMs, this.#running)
@@ -103,12 +112,13 @@ export class FollowedFolder {
   }
 
   #isKnown(key: string): boolean {
-    return key === this.#loadedKey || key === this.#refusedKey
+    return key === this.#loadedKey || (key === this.#refusedKey && !this.#retry.isDue(key))
   }
 
   #tellKnown(source: SourceOutcome): boolean {
     const isNews = this.#refusedKey !== undefined || this.#fromElsewhere
     if (sourceKey(source) !== this.#loadedKey || !isNews) return true
+    this.#retry.clear()
     this.#refusedKey = undefined
     this.#fromElsewhere = false
     this.#news.back()
@@ -123,7 +133,11 @@ export class FollowedFolder {
     if (this.#stopped || outcome === 'given up') return false
     // The same version may have come from elsewhere meanwhile.
     if (key === this.#loadedKey) return this.#tellKnown(source)
+    const isTold = failedInside(outcome) && key === this.#refusedKey
     this.#refusedKey = outcome?.ok === true ? undefined : key
+    if (failedInside(outcome)) this.#retry.plan(key)
+    else this.#retry.clear()
+    if (isTold) return true
     if (outcome?.ok === true) {
       this.#loadedKey = key
       this.#fromElsewhere = false
@@ -154,6 +168,11 @@ export class FollowedFolder {
     this.#peeking = false
     if (sourceKey(source) !== building.key) building.abort.abort()
   }
+}
+
+/** Whether a load failed for no reason that stands in the files: for want of memory or threads, for example. */
+function failedInside(outcome: LoadOutcome | undefined): boolean {
+  return outcome?.ok === false && outcome.problems.some(({ code }) => code === 'LOAD_FAILED')
 }
 
 /** Builds what was read, where it could be read. Never rejects. */

@@ -5,6 +5,7 @@ import v8 from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { FollowedFolder, type FollowOptions } from '../../../src/policy/in-force/follow.ts'
+import { pauseAfter } from '../../../src/policy/in-force/retry.ts'
 import { buildPolicy } from '../../../src/policy/load.ts'
 import type { Snapshot } from '../../../src/policy/source/source.ts'
 import { modelText, swapConfigMap, temporaryFolder, until, writeFiles } from '../policies.ts'
@@ -287,6 +288,62 @@ describe('a load that fails inside', () => {
     writeFiles(folder, filesOf(rule('second')))
     await followed?.check()
     expect(told).toEqual(['LOAD_FAILED', rule('second')])
+  })
+})
+
+describe('a load that failed inside is tried again, although nobody touched the folder', () => {
+  /** Builds that fail so many times. */
+  function failing(times: number) {
+    const builds: string[] = []
+    const build: FollowOptions['build'] = (snapshot) => {
+      builds.push(textOf(snapshot))
+      if (builds.length <= times) throw new Error('no thread is left')
+      return buildPolicy(snapshot, { compareWithCasbin: false })
+    }
+    return { builds, build, firstRetryMs: 5 }
+  }
+
+  test.each([
+    ['a plain folder', () => writeFiles(folder, filesOf(rule('alice')))],
+    ['a mounted ConfigMap', () => swapConfigMap(folder, 1, filesOf(rule('alice')))],
+  ])('until it is loaded; the refusal is told once: %s', async (_, put) => {
+    put()
+    const { builds, ...options } = failing(3)
+    await follow(options).check()
+    expect(told).toEqual(['LOAD_FAILED'])
+    await until(() => told.length > 1)
+    await followed?.check()
+    expect(told).toEqual(['LOAD_FAILED', rule('alice')])
+    expect(builds).toHaveLength(4)
+  })
+
+  test('until something else stands there', async () => {
+    writeFiles(folder, filesOf(rule('first')))
+    const { builds, ...options } = failing(2)
+    await follow(options).check()
+    await until(() => builds.length > 1)
+    writeFiles(folder, filesOf('bad'))
+    await until(() => told.length > 1)
+    expect(told.slice(0, 2)).toEqual(['LOAD_FAILED', 'TYPE_UNKNOWN'])
+    const so_far = builds.length
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(builds).toHaveLength(so_far)
+  })
+
+  test('but not by looks that come before its time, and not after the stop', async () => {
+    writeFiles(folder, filesOf(rule('first')))
+    const { builds, build } = failing(1)
+    await follow({ build, firstRetryMs: 200 }).check()
+    for (let look = 0; look < 3; look += 1) await followed?.check()
+    expect(builds).toHaveLength(1)
+    await followed?.stop()
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(builds).toHaveLength(1)
+  })
+
+  test('after a second, then after twice as long each time, at most a minute', () => {
+    const pauses = [1, 2, 3, 4, 5, 6, 7, 8, 5000].map((failures) => pauseAfter(failures))
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000))
   })
 })
 
