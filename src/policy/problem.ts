@@ -40,6 +40,7 @@ export const policyProblems = {
   PRIORITY_INVALID: 'The priority of a rule is not a whole number.',
   ROLE_NAME_EMPTY: 'A role link has an empty name.',
   ROLES_TOO_MANY: 'The names of the role links have more roles together than can be held.',
+  EXPRESSIONS_TOO_MANY: 'The rules have more regular expressions than a policy may have.',
   PATTERN_INVALID: 'A pattern is not valid for the function that reads it.',
   PATTERN_TOO_WIDE: 'A pattern fixes fewer segments before its first wildcard than a setting asks for.',
   TEST_INVALID: 'A test of tests.yaml cannot be read, or names a token or a rule that is not there.',
@@ -66,6 +67,8 @@ export const policyWarnings = {
   RULE_REPEATED: 'A rule or role link stands twice; the second one does nothing.',
   RULE_SHADOWED: 'Another rule of the same effect covers everything that the rule covers.',
   RULE_UNREACHABLE: 'The rule can never settle a request.',
+  VALUE_IMPOSSIBLE:
+    'A value is only compared, and no request is expected to have it: a wildcard, a method in lower case, a malformed ID.',
   ROLE_WITHOUT_MEMBERS: 'Rules speak of a role that nobody has.',
   ROLE_WITHOUT_RULES: 'A role is given, but neither it nor a role of its own has a rule.',
   ROLE_CYCLE: 'Roles have each other, so that they are one role.',

@@ -1,4 +1,5 @@
 import type { PolicyToken } from '../../decision/rule-set.ts'
+import { parseSpiffeId } from '../../identity/spiffe-id.ts'
 import type { Condition, FunctionCall, Operand, RoleCall } from '../parse/matcher.ts'
 import { policyFunction } from '../patterns/functions.ts'
 import type { PolicyModel } from '../policy-model.ts'
@@ -13,9 +14,14 @@ const maxSteps = 400
 
 /** Whether a token can have a value at all. */
 export function isPossible(token: PolicyToken, value: string): boolean {
-  if (token === 'dst') return value.startsWith('spiffe://')
-  if (token === 'sub') return value === 'anonymous' || value.startsWith('spiffe://')
+  if (token === 'dst') return parseSpiffeId(value).ok
+  if (token === 'sub') return value === 'anonymous' || parseSpiffeId(value).ok
   return token !== 'obj' || value === '*' || value.startsWith('/')
+}
+
+/** Whether a value can be meant as the name of a role, and not as a pattern or an ID. */
+export function looksLikeRole(value: string): boolean {
+  return !value.startsWith('/') && !value.includes('*') && !value.includes('://')
 }
 
 /**
@@ -126,6 +132,8 @@ export class Covering {
 
   #impliesAtom(strong: Condition, narrow: Values, weak: Condition, wide: Values): boolean {
     if (this.#sayOf(strong, narrow) === this.#sayOf(weak, wide)) return true
+    // A name is no pattern, and says nothing about one.
+    if (this.truth(weak, wide) === false) return false
     const equal = this.#equality(strong, narrow)
     if (equal !== undefined) return this.#holdsOf(equal.token, equal.text, weak, wide)
     if ((strong.kind !== 'call' && strong.kind !== 'role') || strong.kind !== weak.kind || strong.name !== weak.name) {

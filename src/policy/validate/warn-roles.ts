@@ -3,7 +3,7 @@ import type { PolicyRow } from '../parse/parse-rules.ts'
 import type { RoleCall } from '../parse/matcher.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import { shown } from '../problem.ts'
-import { isPossible } from './covering.ts'
+import { isPossible, looksLikeRole } from './covering.ts'
 import { inDomain, type RoleLinks } from './role-links.ts'
 import { at, placeOf } from './warn-rules.ts'
 import type { Warn } from './warnings.ts'
@@ -59,7 +59,7 @@ export async function warnOfEmptyRoles(
         continue
       seen.add(`${String(index)} ${value}`)
       // A column can hold patterns beside roles.
-      if (value.startsWith('/') || value.includes('*') || value.includes('://')) continue
+      if (!looksLikeRole(value)) continue
       warn(at(row, 'ROLE_WITHOUT_MEMBERS', `nobody has the role ${shown(value)}: no role link gives it`, index))
     }
   }

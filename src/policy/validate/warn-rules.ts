@@ -4,6 +4,7 @@ import type { Condition } from '../parse/matcher.ts'
 import type { PolicyModel } from '../policy-model.ts'
 import { shown, warning, type PolicyWarningCode } from '../problem.ts'
 import type { Covering } from './covering.ts'
+import { tokenUses, whyImpossible, type TokenUse } from './token-uses.ts'
 import type { Warn } from './warnings.ts'
 import type { WiderValues } from './wider-values.ts'
 
@@ -39,6 +40,7 @@ export async function warnOfCovered(
 ): Promise<void> {
   const known = new KnownRules(model)
   const tooMany = conditionsIn(model.matcher) > maxConditions
+  const uses = tokenUses(model)
   for (const [place, rule] of rules.entries()) {
     if (pace.due) await pace.rest()
     known.add(rule, place)
@@ -46,7 +48,7 @@ export async function warnOfCovered(
   for (const [place, rule] of rules.entries()) {
     if (pace.due) await pace.rest()
     if (covering.truth(model.matcher, rule.values) === false) {
-      if (!wider.hasEmptyRole(rule.values)) warn(unreachable(model, rule))
+      if (!wider.hasEmptyRole(rule.values)) warn(unreachable(model, rule, uses))
       continue
     }
     const candidates = tooMany ? [] : known.at(wider.of(rule.values))
@@ -87,9 +89,10 @@ function warningOf(model: PolicyModel, rule: PolicyRow, other: PolicyRow) {
   return at(rule, 'RULE_UNREACHABLE', `the rule never settles a request: ${place} ${why}`)
 }
 
-function unreachable(model: PolicyModel, rule: PolicyRow) {
+function unreachable(model: PolicyModel, rule: PolicyRow, uses: readonly TokenUse[]) {
   const message = `no request can match the rule: none has what ${valuesText(model, rule)} asks for`
-  return at(rule, 'RULE_UNREACHABLE', message)
+  const why = whyImpossible(uses, rule)
+  return at(rule, 'RULE_UNREACHABLE', why === undefined ? message : `${message}; ${why}`)
 }
 
 function valuesText({ columns, reads }: PolicyModel, { values }: PolicyRow): string {

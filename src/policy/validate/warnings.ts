@@ -11,6 +11,7 @@ import { roleLinksOf } from './role-links.ts'
 import type { CheckedPolicy } from './validate.ts'
 import { warnOfCycles, warnOfEmptyRoles, warnOfUselessRoles, liveNames } from './warn-roles.ts'
 import { warnOfCovered, warnOfRepeated } from './warn-rules.ts'
+import { warnOfValues } from './warn-values.ts'
 import { WiderValues } from './wider-values.ts'
 
 /** What a setting asks of a policy. */
@@ -50,6 +51,7 @@ export async function warningsOf(
   await warnOfEmptyRoles(model, rows, links, warn, pace)
   await warnOfUselessRoles(model, rows, links, warn, pace)
   await warnOfCycles(links, warn, pace)
+  await warnOfValues(model, rows, links, warn, pace)
   await warnOfPatterns(model, rows, warn, pace)
   return [...warnings.values()].flat().sort(byPlace)
 }

@@ -2,7 +2,7 @@ import type { Condition, Operand, RoleCall } from '../parse/matcher.ts'
 import type { Pace } from '../pace.ts'
 import type { PolicyRow } from '../parse/parse-rules.ts'
 import type { PolicyModel } from '../policy-model.ts'
-import { isPossible } from './covering.ts'
+import { isPossible, looksLikeRole } from './covering.ts'
 import { isCompared, PatternTrie } from './pattern-cover.ts'
 import type { RoleLinks } from './role-links.ts'
 
@@ -68,6 +68,7 @@ export class WiderValues {
     return this.#model.reads.roleCalls.some(({ name, arguments: [who, role] }) => {
       const value = role?.kind === 'column' ? values[this.#model.columns.indexOf(role.column)] : undefined
       if (value === undefined || who?.kind !== 'token' || isPossible(who.token, value)) return false
+      if (!looksLikeRole(value)) return false
       return this.#links.get(name)?.byRole.has(value) !== true
     })
   }

@@ -171,7 +171,12 @@ const cases: Case[] = [
   inMatcher('FUNCTION_UNKNOWN', 'constructor(r.sub, p.sub)', '14:5', '"constructor"'),
   inMatcher('FUNCTION_ARGUMENTS', 'keyMatch(r.obj)', '14:5', 'takes 2 arguments, not 1'),
   inMatcher('FUNCTION_ARGUMENTS', 'g(r.sub, p.sub, r.obj)', '14:5', 'takes 2 arguments, not 3'),
-  inMatcher('FUNCTION_ARGUMENTS', 'g(r.sub, 443) && p.obj == r.obj', '14:14', 'g takes texts: put the constant 443 in quotes'),
+  inMatcher(
+    'FUNCTION_ARGUMENTS',
+    'g(r.sub, 443) && p.obj == r.obj',
+    '14:14',
+    'g takes texts: put the constant 443 in quotes',
+  ),
   inMatcher('FUNCTION_ARGUMENTS', 'keyMatch(80, p.obj) && r.sub == p.sub', '14:14', 'keyMatch takes texts'),
   inMatcher('FUNCTION_ARGUMENTS', 'keyMatch(p.obj, r.obj)', '14:21', 'second argument of keyMatch is its pattern'),
   inMatcher('PATTERN_INVALID', 'r.sub == p.sub && pathMatch(r.obj, "/a/**/b")', '14:40', '"**" may only be the last'),

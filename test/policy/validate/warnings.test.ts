@@ -9,9 +9,11 @@ import { build, modelText, ruleSet, snapshot } from '../policies.ts'
 
 const paths = 'g(r.sub, p.sub) && pathMatch(r.obj, p.obj) && (r.act == p.act || p.act == "*")'
 const mixed = '(g(r.sub, p.sub) || spiffeMatch(r.sub, p.sub)) && pathMatch(r.obj, p.obj) && r.act == p.act'
+const exact = 'g(r.sub, p.sub) && pathMatch(r.obj, p.obj) && r.act == p.act'
 const deny = { p: 'sub, obj, act, eft', e: 'some(where (p.eft == allow)) && !some(where (p.eft == deny))' }
 const priority = { p: 'priority, sub, obj, act, eft', e: 'priority(p.eft) || deny' }
 const [web, cron] = ['spiffe://a/ns/x/sa/web', 'spiffe://a/ns/x/sa/cron']
+const readers = `g, ${web}, reader`
 const members = `g, ${web}, reader\ng, ${cron}, writer\ng, writer, reader`
 
 /** `line:column CODE` of each warning, and the messages. */
@@ -138,6 +140,51 @@ const cases: Case[] = [
     { m: 'r.sub == p.sub && keyMatch(r.obj, p.obj) && regexMatch(r.act, "GET")' },
     `p, ${web}, /a*b, -`,
     ['14:67 PATTERN_UNANCHORED', '1:28 PATTERN_STAR_INSIDE'],
+  ],
+  [
+    'a rule of whom no request can be: a wildcard or no valid SPIFFE ID where names are only compared',
+    { ...deny, m: exact },
+    `p, *, /a/**, GET, deny\np, spiffe://td/ns/x/sa/*, /a/**, GET, deny\np, spiffe://Td/ns/x, /a/**, GET, deny\np, reader, /b, GET, allow\n${readers}`,
+    ['1:1 RULE_UNREACHABLE', '2:1 RULE_UNREACHABLE', '3:1 RULE_UNREACHABLE'],
+    'the column "sub" has "*", but r.sub is a valid SPIFFE ID or "anonymous"; a wildcard works only in pathMatch',
+  ],
+  [
+    'no rule of a pattern that the matcher reads as one, nor of one that is a role',
+    { ...deny, m: mixed },
+    `p, spiffe://td/ns/x/sa/*, /a/**, GET, deny\np, spiffe://td/q/*, /a/*/b, GET, deny\ng, ${web}, spiffe://td/q/*`,
+    [],
+  ],
+  [
+    'a method with a star or in lower case where it is only compared',
+    { ...deny, m: exact },
+    `p, reader, /admin/**, *, deny\np, reader, /a/**, get, deny\np, reader, /b/**, GET, allow\n${readers}`,
+    ['1:23 VALUE_IMPOSSIBLE', '2:19 VALUE_IMPOSSIBLE'],
+    'did you mean "GET"?',
+  ],
+  [
+    'no method that the matcher itself names, but any other',
+    { m: `g(r.sub, p.sub) && r.obj == p.obj && (r.act == p.act || p.act == "*" || p.act == "any")` },
+    `p, reader, /a, *\np, reader, /b, any\np, reader, /c, post\n${readers}`,
+    ['3:16 VALUE_IMPOSSIBLE'],
+  ],
+  [
+    'no method that is a pattern, a role, or asked for in another way',
+    { g: 'g = _, _\ng2 = _, _', m: 'g(r.sub, p.sub) && pathMatch(r.obj, p.obj) && g2(r.act, p.act)' },
+    `p, reader, /a, read\n${readers}\ng2, GET, read`,
+    [],
+  ],
+  [
+    'a path with a star where it is only compared',
+    { m: 'r.sub == p.sub && r.obj == p.obj' },
+    `p, ${web}, /a/*, GET\np, ${web}, *, GET`,
+    [`1:${String(web.length + 6)} VALUE_IMPOSSIBLE`],
+  ],
+  [
+    'a role link of a name that no request has',
+    { m: exact },
+    `p, reader, /a, GET\n${readers}\ng, spiffe://td/sa/*, reader\ng, spiffe://Td/x, reader\ng, spiffe:///ns/x, reader\ng, anonymous, reader`,
+    ['3:4 VALUE_IMPOSSIBLE', '4:4 VALUE_IMPOSSIBLE', '5:4 VALUE_IMPOSSIBLE'],
+    'nobody is: r.sub is a valid SPIFFE ID or "anonymous"',
   ],
 ]
 
