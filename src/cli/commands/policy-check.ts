@@ -77,7 +77,7 @@ function goodText(policy: LoadedPolicy): string {
     ['files', snapshot.files.map(({ name }) => name).join(', ')],
     ['rules', counts.length === 0 ? 'none: everything is denied' : counts.join(', ')],
     ['tests', tests === null ? 'none: write some in tests.yaml' : `${counted(tests.passed, 'test')} passed`],
-    ['casbin', compared === null || compared.asked === 0 ? '' : `answers ${counted(compared.asked, 'request')} alike`],
+    ['casbin', casbinText(compared)],
     ['author', author === null ? '' : `${author.author}${author.ticket === null ? '' : ` (${author.ticket})`}`],
     [
       'index',
@@ -87,6 +87,18 @@ function goodText(policy: LoadedPolicy): string {
   ]
   const lines = facts.filter(([, fact]) => fact !== '').map(([name = '', fact = '']) => `${name.padEnd(9)} ${fact}`)
   return ['The policy is good.', ...lines].join('\n')
+}
+
+/** How many answers node-casbin was compared in, and how many not; empty where there was nothing to ask it. */
+export function casbinText(compared: LoadedPolicy['compared']): string {
+  if (compared === null || compared.asked + compared.skipped === 0) return ''
+  const { asked, skipped, excused } = compared
+  const alike = asked - excused
+  return [
+    ...(asked === 0 ? [] : [`answers ${counted(alike, 'request')} alike`]),
+    ...(excused === 0 ? [] : [`${counted(excused, 'request')} otherwise as docs/casbin.md lists`]),
+    ...(skipped === 0 ? [] : [`${skipped.toLocaleString('en')} not asked for want of time`]),
+  ].join(', ')
 }
 
 function reportOf(outcome: LoadOutcome): object {

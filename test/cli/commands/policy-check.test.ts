@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { policyCheckCommand } from '../../../src/cli/commands/policy-check.ts'
+import { casbinText, policyCheckCommand } from '../../../src/cli/commands/policy-check.ts'
 import type { Io } from '../../../src/cli/print.ts'
 import { modelText, temporaryFolder, writeFiles } from '../../policy/policies.ts'
 
@@ -37,8 +37,24 @@ describe('policy check', () => {
     writeFiles(folder, { 'model.conf': modelText(), 'policy.csv': `p, a, /a, GET\ng, ${web}, a\ng, ${web}2, a` })
     expect(await check(folder)).toBe(0)
     expect(out).toMatch(/^The policy is good\.\nversion {3}sha256:[0-9a-f]{64}\nfiles {5}model\.conf, policy\.csv\n/)
-    expect(out).toMatch(/\nrules {5}p 1, g 2\ntests {5}none: write some in tests\.yaml\ncasbin {4}answers \d+ requests alike\nwarnings {2}none\n$/)
+    expect(out).toMatch(
+      /\nrules {5}p 1, g 2\ntests {5}none: write some in tests\.yaml\ncasbin {4}answers \d+ requests alike\nwarnings {2}none\n$/,
+    )
     expect(err).toBe('')
+  })
+
+  test.each([
+    [null, ''],
+    [{ asked: 0, skipped: 0, excused: 0 }, ''],
+    [{ asked: 500, skipped: 0, excused: 0 }, 'answers 500 requests alike'],
+    [{ asked: 1, skipped: 499, excused: 0 }, 'answers 1 request alike, 499 not asked for want of time'],
+    [{ asked: 0, skipped: 1200, excused: 0 }, '1,200 not asked for want of time'],
+    [
+      { asked: 9, skipped: 3, excused: 1 },
+      'answers 8 requests alike, 1 request otherwise as docs/casbin.md lists, 3 not asked for want of time',
+    ],
+  ])('says of %j what was compared with casbin, and what was not', (compared, text) => {
+    expect(casbinText(compared)).toBe(text)
   })
 
   test('prints warnings of a good policy, counts them, and exits with 0', async () => {
