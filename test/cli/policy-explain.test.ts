@@ -127,6 +127,31 @@ Nearest misses (✗ what differs, + what would make it match)
   })
 })
 
+describe('policy explain notes of a path', () => {
+  test('that policy sees it without its query', async () => {
+    const { out } = await explain('--sub', web, '--act', 'GET', '--obj', '/orders/1?x=//')
+    expect(out).toMatch(/^Note: Policy sees the path without its query\. .* ask with --obj \/orders\/1\n\n/)
+    expect(out).not.toContain('PATH_SUSPICIOUS')
+  })
+
+  test.each([
+    ['/orders/..', 'a segment "." or ".."'],
+    ['/%2E%2e/orders', 'a segment "." or ".."'],
+    ['/orders//1', 'two slashes in a row'],
+    ['/orders%2F1', 'an encoded slash (%2f)'],
+    ['/./orders//1', 'a segment "." or ".." and two slashes in a row'],
+  ])('that the server refuses %s before policy', async (path, what) => {
+    const note = `The server refuses a path with ${what} before any policy is asked (PATH_SUSPICIOUS), unless paths.allow lets it through.`
+    const { out } = await explain('--sub', web, '--act', 'GET', '--obj', path, '--json')
+    expect(JSON.parse(out)).toMatchObject({ notes: [note] })
+  })
+
+  test('nothing where there is nothing to say', async () => {
+    const { out } = await explain('--sub', web, '--act', 'GET', '--obj', '/orders/a..b/.c', '--json')
+    expect(JSON.parse(out)).toMatchObject({ notes: [] })
+  })
+})
+
 describe('policy explain --decision', () => {
   const made = [
     { number: 1, path: '/orders/1', method: 'GET', principal: web },
@@ -156,6 +181,30 @@ describe('policy explain --decision', () => {
   test('takes tokens that are given in place of those of the record', async () => {
     const { out } = await explainRecorded(2, '--act', 'GET', '--obj', '/orders/7')
     expect(out).toContain('ALLOW  ALLOWED_BY_RULE')
+  })
+
+  test('names the tokens that were changed, and then compares no answers', async () => {
+    columns = 80
+    using data = new TestData()
+    const event = decisionOf(made[0])
+    const decided = { ...event, data: { ...event.data, policyVersion: version } }
+    await data.archive(makeTrail({ trail: `web-0-${idOf(1)}` }, [decided]))
+    const recorded = (...args: readonly string[]) => explain('--decision', idOf(1), '--data', data.dir, ...args)
+    const { out } = await recorded('--act', 'PUT', '--obj', '/orders/1', '--user', 'ann')
+    expect(out).toContain(`  changed   --user is ann here, and absent, masked or cut in the record
+  changed   --act is PUT here, and GET in the record
+  This is the policy that decided, and the request is another one than was
+  decided: the answers are not compared.
+
+DENY`)
+    const { decision } = JSON.parse((await recorded('--act', 'PUT', '--json')).out) as { decision: object }
+    expect(decision).toMatchObject({
+      samePolicy: true,
+      sameEffect: null,
+      replaced: [{ token: 'act', given: 'PUT', recorded: 'GET' }],
+    })
+    expect((await recorded('--act', 'GET')).out).toContain('  This is the policy that decided.\n')
+    expect((await explainRecorded(2, '--act', 'GET')).out).not.toMatch(/OTHERWISE|otherwise/)
   })
 
   test('says that no rule was asked where the answer came before', async () => {
@@ -210,7 +259,7 @@ describe('policy explain ends with', () => {
 
   test.each([
     ['no request', [], /say what is asked \(--sub, --user/],
-    ['an empty request', ['--sub', ''], /say what is asked/],
+    ['an empty token', ['--sub', '', '--act', 'GET'], /--sub.*It is empty: leave it out/],
     ['a count that is none', ['--sub', 'a', '--misses', 'x'], /whole number/],
     ['an unknown token', ['--subject', 'a'], /unknown option '--subject'/],
   ])('2 for wrong usage: %s', async (_, args, said) => {

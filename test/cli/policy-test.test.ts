@@ -157,6 +157,21 @@ describe('policy test', () => {
     expect(JSON.parse(out)).toMatchObject({ ok: false, problems: [], tests: [], coverage: null })
   })
 
+  test.each([
+    [null, reads, []],
+    ['NO_TESTS', '# later\n', []],
+    ['NO_TESTS', undefined, []],
+    ['TEST_FAILED', writes, []],
+    ['PROBLEMS', '- 1\n', []],
+    ['COVERAGE_TOO_LOW', reads, ['--coverage', '99']],
+  ] as const)('gives as JSON the reason %s', async (reason, tests, args) => {
+    const { out } =
+      tests === undefined
+        ? await runCommand(policyTestCommand, [folder, '--json'])
+        : await runTests(tests, [...args, '--json'])
+    expect(JSON.parse(out)).toMatchObject({ ok: reason === null, reason })
+  })
+
   test.each([[[]], [['a', 'b']], [['a', '--coverage', '101']], [['a', '--coverage', '']], [['a', '--nonsense']]])(
     'ends with 2 on wrong usage: %j',
     async (args) => {

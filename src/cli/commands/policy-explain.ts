@@ -8,10 +8,10 @@ import { decisionById, meaningOf } from '../../readers/decision-by-id.ts'
 import { textAt } from '../../readers/members.ts'
 import { recordedRequest, stageOf } from '../../readers/policy-request.ts'
 import { openDataFolder } from '../../readers/source.ts'
-import { explanationText, visibleLines } from '../explanation-text.ts'
+import { explanationText } from '../explanation-text.ts'
 import { commanderOutput, exitByUsage, type Io } from '../print.ts'
 import { problemLines } from '../problem-text.ts'
-import { wrap } from '../wrap.ts'
+import { decisionText, notesText, pathNotes, type RecordedAnswer, type ReplacedToken } from '../recorded-answer-text.ts'
 
 type PolicyRequest = Explanation['request']
 type PolicyToken = keyof PolicyRequest
@@ -41,7 +41,7 @@ export function policyExplainCommand(io: Io): Command {
   const command = new Command('explain')
     .description('say what a policy answers to a request, and why')
     .requiredOption('--policy <dir>', 'folder that holds model.conf and *.csv')
-  for (const token of tokens) command.option(`--${token} <value>`, explainedTokens[token])
+  for (const token of tokens) command.option(`--${token} <value>`, explainedTokens[token], parseToken)
   return command
     .option('--decision <id>', 'explain a recorded decision')
     .option('--data <dir>', 'data folder of the server, for --decision', './countersign-data')
@@ -75,21 +75,27 @@ async function run(io: Io, options: ExplainOptions): Promise<number> {
   const asked = await askedFor(io, options, opened)
   if (typeof asked === 'number') return asked
   const explanation = explain({ ruleSet, rows: policy.rows }, asked.request, { misses: options.misses })
-  const decision = asked.record === undefined ? null : recorded(asked.record, explanation)
-  if (options.json === true) io.out(JSON.stringify({ decision, ...explanation }))
-  else io.out([...decisionText(decision, io.columns), explanationText(explanation, io.columns)].join('\n\n'))
+  const decision = asked.record === undefined ? null : recorded(asked.record, asked.replaced, explanation)
+  const notes = pathNotes(options.obj)
+  if (options.json === true) io.out(JSON.stringify({ decision, notes, ...explanation }))
+  else {
+    const sections = [notesText(notes, io.columns), decisionText(decision, io.columns)].filter((text) => text !== '')
+    io.out([...sections, explanationText(explanation, io.columns)].join('\n\n'))
+  }
   return 0
 }
 
 interface Asked {
   readonly request: PolicyRequest
   readonly record?: ParsedRecord
+  /** Where what was given differs from the record. */
+  readonly replaced: readonly ReplacedToken[]
 }
 
 /** The request to explain, or the exit status where there is none. */
 async function askedFor(io: Io, options: ExplainOptions, { policy }: OpenedPolicy): Promise<Asked | number> {
   const given = givenTokens(options)
-  if (options.decision === undefined) return { request: given }
+  if (options.decision === undefined) return { request: given, replaced: [] }
   const record = await readDecision(io, options.data, options.decision)
   if (typeof record === 'number') return record
   const reason = textAt(record, 'reason') ?? ''
@@ -99,13 +105,22 @@ async function askedFor(io: Io, options: ExplainOptions, { policy }: OpenedPolic
   }
   const reads = new Set([...policy.model.reads.tokens].filter((token) => given[token] === undefined))
   const read = recordedRequest(record.data, reads)
-  if ('request' in read) return { request: { ...read.request, ...given }, record }
+  if ('request' in read) {
+    return { request: { ...read.request, ...given }, record, replaced: replacedBy(given, read.request) }
+  }
   const [words, flags] = [(token: PolicyToken) => `the ${tokenWords[token]}`, (token: PolicyToken) => `--${token}`]
   const what = read.unreplayable.map(words).join(', ')
   io.err(
     `The record does not hold all that the policy saw of ${what}: give ${read.unreplayable.map(flags).join(', ')} too.`,
   )
   return 1
+}
+
+function replacedBy(given: PolicyRequest, recordedTokens: PolicyRequest): ReplacedToken[] {
+  return tokens.flatMap((token) => {
+    const [value, before = null] = [given[token], recordedTokens[token]]
+    return value === undefined || value === before ? [] : [{ token, given: value, recorded: before }]
+  })
 }
 
 async function readDecision(io: Io, dir: string, decisionId: string): Promise<ParsedRecord | number> {
@@ -128,18 +143,11 @@ async function readDecision(io: Io, dir: string, decisionId: string): Promise<Pa
   }
 }
 
-interface RecordedAnswer {
-  readonly decisionId: string | null
-  readonly time: string
-  readonly effect: string | null
-  readonly reason: string | null
-  readonly policyVersion: string | null
-  /** Whether this policy is the one that decided, and whether it answers the same. */
-  readonly samePolicy: boolean
-  readonly sameEffect: boolean
-}
-
-function recorded(record: ParsedRecord, { policyVersion, effect }: Explanation): RecordedAnswer {
+function recorded(
+  record: ParsedRecord,
+  replaced: readonly ReplacedToken[],
+  { policyVersion, effect }: Explanation,
+): RecordedAnswer {
   const version = textAt(record, 'policyVersion') ?? null
   return {
     decisionId: textAt(record, 'decisionId') ?? null,
@@ -148,23 +156,14 @@ function recorded(record: ParsedRecord, { policyVersion, effect }: Explanation):
     reason: textAt(record, 'reason') ?? null,
     policyVersion: version,
     samePolicy: version === policyVersion,
-    sameEffect: textAt(record, 'effect') === effect,
+    sameEffect: replaced.length > 0 ? null : textAt(record, 'effect') === effect,
+    replaced,
   }
 }
 
-function decisionText(decision: RecordedAnswer | null, columns = 120): string[] {
-  if (decision === null) return []
-  const { decisionId, time, effect, reason, policyVersion, samePolicy, sameEffect } = decision
-  const lines = [
-    `Decision ${String(decisionId)} of ${time}`,
-    `  answered  ${String(effect)}, ${String(reason)}`,
-    `  policy    ${policyVersion ?? 'none'}`,
-  ]
-  const now = sameEffect ? 'answers the same' : 'ANSWERS OTHERWISE'
-  const text = samePolicy
-    ? `This is the policy that decided${sameEffect ? '.' : ', and it answers otherwise: what was answered was not by its rules.'}`
-    : `The policy that is explained here is another version, and ${now}.`
-  return [visibleLines([...lines, ...wrap(text, columns - 2).map((line) => `  ${line}`)].join('\n'))]
+function parseToken(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It is empty: leave it out where the request does not have it.')
+  return text
 }
 
 function parseCount(text: string): number {

@@ -87,8 +87,15 @@ function jsonOf(outcome: LoadOutcome, minimum: number | undefined): object {
   const policyVersion = outcome.snapshot?.policyVersion ?? null
   const problems = outcome.ok ? [] : outcome.problems
   const { tests } = outcome
-  if (tests === undefined || tests === null) return { ok, policyVersion, problems, tests: [], coverage: null }
-  return { ok, policyVersion, problems, ...reportJson(tests) }
+  const reason = ok ? null : reasonOf(outcome)
+  if (tests === undefined || tests === null) return { ok, reason, policyVersion, problems, tests: [], coverage: null }
+  return { ok, reason, policyVersion, problems, ...reportJson(tests) }
+}
+
+/** Why the exit status is 1. */
+function reasonOf({ ok, tests }: LoadOutcome): 'PROBLEMS' | 'TEST_FAILED' | 'NO_TESTS' | 'COVERAGE_TOO_LOW' {
+  if (!ok) return tests === undefined ? 'PROBLEMS' : 'TEST_FAILED'
+  return tests === null || tests.results.length === 0 ? 'NO_TESTS' : 'COVERAGE_TOO_LOW'
 }
 
 function reportJson({ results, passed, failed, coverage }: TestReport): object {
