@@ -13,6 +13,9 @@ export type CompileOutcome =
   | { readonly ok: true; readonly ruleSet: CompiledRuleSet }
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
 
+/** Different regular expressions that one policy may have: each costs memory, and time for every request that meets it. */
+const maxExpressions = 1_000
+
 /**
  * Compiles a checked policy to an immutable rule set: the matcher to closures, the role links to closures of roles, and what the
  * matcher demands of a rule to an index. A request is put to the rules that the index cannot rule out, in the order of the policy,
@@ -31,6 +34,14 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
   const columnsAt = (place: number) => rules[place]?.values ?? []
   const search = (places: readonly number[]) =>
     Candidates.prepare(places, columnsAt, model.matcher, scope, prepared, pace)
+  const records = await recordsOf(rules, wanted, pace)
+  const { expressions } = wanted
+  if (expressions.length > maxExpressions) return tooManyExpressions(expressions.length)
+  for (const expression of expressions) {
+    if (pace.due) await pace.rest()
+    // It is compiled when it is first asked: now, and not by a request.
+    expression('x', 'x')
+  }
   const [denying, allowing] = [await search(denies), await search(others)]
   return {
     ok: true,
@@ -41,7 +52,7 @@ export async function compile(policy: CheckedPolicy, pace: Pace): Promise<Compil
       roles: graphs,
       scope,
       matcher,
-      records: await recordsOf(rules, wanted, pace),
+      records,
       denying,
       others: allowing,
       scans: [denying, allowing].flatMap((candidates) => candidates.slowBranches.map(scanOf)),
@@ -56,6 +67,13 @@ async function recordsOf(rules: readonly PolicyRow[], prepared: Prepared, pace: 
     records.push(prepared.of(values))
   }
   return records
+}
+
+function tooManyExpressions(count: number): CompileOutcome {
+  const message =
+    `the rules have ${String(count)} patterns that take a regular expression; at most ${String(maxExpressions)} are allowed: ` +
+    'write them for pathMatch, or as whole segments'
+  return { ok: false, problems: [problem(modelFile, null, 'EXPRESSIONS_TOO_MANY', message)] }
 }
 
 /** Where one rule that denies is enough, those are asked first; elsewhere all rules stand in one order. */

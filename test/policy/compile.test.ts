@@ -142,3 +142,26 @@ describe('a role call', () => {
     expect(rules.evaluate({ sub: 's', obj: '/users/al', act: 'GET' }).effect).toBe('allow')
   })
 })
+
+describe('regular expressions', () => {
+  const byRegex = { m: 'r.sub == p.sub && regexMatch(r.obj, p.obj) && r.act == p.act', g: '' }
+
+  test('are refused where there are more than a policy may have', async () => {
+    const lines = Array.from({ length: 1_001 }, (_, at) => `p, alice, ^/${String(at)}$, GET`)
+    const checked = await checkPolicy(
+      snapshot({ 'model.conf': modelText(byRegex), 'policy.csv': lines.join('\n') }),
+      new Pace(),
+    )
+    expect(checked.ok && (await compile(checked.policy, new Pace()))).toMatchObject({
+      ok: false,
+      problems: [{ code: 'EXPRESSIONS_TOO_MANY', message: expect.stringContaining('1001') as unknown }],
+    })
+  })
+
+  test('give no answer to a value that is too long for them, where a denial might be missed', async () => {
+    const rules = await compiled(modelText(byRegex), 'p, alice, ^/docs/.*-.{36}$, GET')
+    const ask = (length: number) => rules.evaluate({ sub: 'alice', obj: `/docs/${'-'.repeat(length)}`, act: 'GET' })
+    expect(ask(100).effect).toBe('allow')
+    expect(() => ask(8_000)).toThrow('too long')
+  })
+})

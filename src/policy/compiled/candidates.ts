@@ -59,8 +59,12 @@ export class Candidates {
       if (possible.length === 0) continue
       const index = await RuleIndex.build(possible, dimensions, columnsAt, pace)
       const rules = index.largestLeaf
+      // Where nothing is asked of the rules, the first that is tried matches.
+      const asksRules = atoms.some(({ atom }) => looksAt(atom).rule)
       const slow =
-        rules > manyRules ? { atoms: unindexed(atoms, possible.slice(0, sampleSize), columnsAt), rules } : undefined
+        asksRules && rules > manyRules
+          ? { atoms: unindexed(atoms, possible.slice(0, sampleSize), columnsAt), rules }
+          : undefined
       alternatives.push({ guards, index, slow })
     }
     return new Candidates(alternatives)

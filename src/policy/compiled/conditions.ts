@@ -30,6 +30,8 @@ export interface ConditionScope {
 export class Prepared {
   readonly #columns: number
   readonly #makers: ((columns: Columns) => unknown)[] = []
+  /** The patterns that take a regular expression. */
+  readonly expressions: CompiledPattern[] = []
 
   constructor(columns: number) {
     this.#columns = columns
@@ -161,24 +163,31 @@ type ReadPattern = (values: Values, columns: Columns) => CompiledPattern | undef
 
 /** Compiles each pattern of the policy once: beforehand where that is prepared, and else when it is first met. */
 function patternReader(
-  { compile }: PolicyFunction,
+  definition: PolicyFunction,
   operand: Operand | undefined,
   read: Read,
   { prepared }: ConditionScope,
 ): ReadPattern {
-  const compiledOnce = compilingOnce(compile, read)
+  const compiledOnce = compilingOnce(definition, read, prepared)
   return prepared === undefined || operand?.kind !== 'column'
     ? compiledOnce
     : preparedReader(prepared.add((columns) => compiledOnce([], columns)))
 }
 
-function compilingOnce(compile: PolicyFunction['compile'], read: Read): ReadPattern {
+function compilingOnce(
+  { compile, usesRegex }: PolicyFunction,
+  read: Read,
+  prepared: Prepared | undefined,
+): ReadPattern {
   const compiled = new Map<string, CompiledPattern>()
   return (values, columns) => {
     const pattern = read(values, columns)
     if (!isPresent(pattern)) return undefined
     let matches = compiled.get(pattern)
-    if (matches === undefined) compiled.set(pattern, (matches = compile(pattern)))
+    if (matches !== undefined) return matches
+    matches = compile(pattern)
+    compiled.set(pattern, matches)
+    if (usesRegex?.(pattern) === true) prepared?.expressions.push(matches)
     return matches
   }
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Parsed } from '../../identity/parsed.ts'
-import { compileGlobMatch, globPrefix, globProblem } from './glob-match.ts'
+import { compileGlobMatch, globPrefix, globProblem, globUsesRegex } from './glob-match.ts'
 import { compileIpMatch, ipProblem } from './ip-match.ts'
 import {
   compileKeyGet,
@@ -38,11 +38,13 @@ export interface PolicyFunction {
   /** Whether a value of a column that the matcher reads in other ways too is meant as a pattern. Left out: it always is. */
   readonly meantAsPattern?: (value: string) => boolean
   /**
-   * Makes the function of one pattern. It takes time linear in the value's length, whatever the value is, and never
-   * throws; a text is '' where there is nothing to give. The pattern MUST have no problem, or not be meant as a pattern:
-   * then nothing matches it. A value MUST be present: an absent one matches nothing, and is not asked about.
+   * Makes the function of one pattern. It takes time linear in the value's length, whatever the value is; a text is '' where
+   * there is nothing to give. Only a regular expression throws, where a value is too long for it (`maxRegexWork`). The pattern MUST
+   * have no problem, or not be meant as a pattern: then nothing matches it. A value MUST be present: an absent one matches nothing, and is not asked about.
    */
   readonly compile: (pattern: string) => CompiledPattern
+  /** Whether a pattern takes a regular expression, which costs memory and time. Left out: none does. */
+  readonly usesRegex?: (pattern: string) => boolean
   /**
    * What every value that matches begins with, between its slashes (`value.split('/')`): a necessary condition. It ends
    * with `rest` unless the number of segments is known too.
@@ -87,6 +89,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: `:name` and `/*`; the rest is a regular expression',
     patternProblem: keyMatch2Patterns.problem,
     compile: keyMatch2Patterns.compile,
+    usesRegex: keyMatch2Patterns.usesRegex,
     prefix: keyMatch2Patterns.prefix,
     warning: dotWarning,
   },
@@ -96,6 +99,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: `{name}` and `/*`; the rest is a regular expression',
     patternProblem: keyMatch3Patterns.problem,
     compile: keyMatch3Patterns.compile,
+    usesRegex: keyMatch3Patterns.usesRegex,
     prefix: keyMatch3Patterns.prefix,
     warning: dotWarning,
   },
@@ -105,6 +109,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: as keyMatch3; where a name stands twice, all names must be the same text',
     patternProblem: keyMatch4Patterns.problem,
     compile: keyMatch4Patterns.compile,
+    usesRegex: keyMatch4Patterns.usesRegex,
     prefix: keyMatch4Patterns.prefix,
     warning: firstOf(allNamesWarning, dotWarning),
   },
@@ -114,6 +119,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: as keyMatch3, on the text before a `?`',
     patternProblem: keyMatch5Patterns.problem,
     compile: keyMatch5Patterns.compile,
+    usesRegex: keyMatch5Patterns.usesRegex,
     prefix: keyMatch5Patterns.prefix,
     warning: dotWarning,
   },
@@ -132,6 +138,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: the text that `:name` stands for, the name being the third argument',
     patternProblem: keyMatch2Patterns.problem,
     compile: compileKeyGet2,
+    usesRegex: keyMatch2Patterns.usesRegex,
     prefix: keyMatch2Patterns.prefix,
     warning: dotWarning,
   },
@@ -141,6 +148,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: a JavaScript regular expression, not anchored: write `^…$`',
     patternProblem: regexProblem,
     compile: compileRegexMatch,
+    usesRegex: () => true,
     prefix: regexMatchPrefix,
     warning: regexWarning,
   },
@@ -159,6 +167,7 @@ export const policyFunctions = {
     meaning: 'Casbin’s: a glob, by minimatch',
     patternProblem: globProblem,
     compile: compileGlobMatch,
+    usesRegex: globUsesRegex,
     prefix: globPrefix,
   },
 } as const satisfies Record<string, PolicyFunction>

@@ -12,7 +12,13 @@ export function globProblem(pattern: string): string | undefined {
 /** `globMatch`: minimatch with its default options, and Casbin's change to globs that begin with `*` and a slash. */
 export function compileGlobMatch(pattern: string): (value: string) => boolean {
   const glob = withoutFirstStar(pattern)
-  return isClean(glob) ? (value) => matchClean(glob, value) : (value) => regexes.test(pattern, value)
+  if (isClean(glob)) return (value) => matchClean(glob, value)
+  const expression = regexes.expression(pattern)
+  return (value) => expression.test(value)
+}
+
+export function globUsesRegex(pattern: string): boolean {
+  return !isClean(withoutFirstStar(pattern))
 }
 
 /** Only the first part is known: several slashes of a value count as one, and its parts are not where they seem to be. */

@@ -1,6 +1,6 @@
 import type { Parsed } from '../../identity/parsed.ts'
 import { cleanPrefix, hasWildDot, isClean, isOneLine, matchClean, namesAlike, type NameStyle } from './key-pattern.ts'
-import { RegexDialect } from './regex.ts'
+import { RegexDialect, type Expression } from './regex.ts'
 import { regexPrefix } from './regex-prefix.ts'
 import { maxRegexLength, parseRegex, type RegexNode } from './regex-syntax.ts'
 import type { Segment } from './segments.ts'
@@ -52,16 +52,22 @@ export class KeyPatterns {
   }
 
   compile(pattern: string): (value: string) => boolean {
-    const [style, regexes] = [this.#style, this.#regexes]
+    const style = this.#style
     if (isClean(pattern, style)) return (value) => matchClean(pattern, style, value, value.length)
-    return (value) => regexes.test(pattern, value)
+    const expression = this.#regexes.expression(pattern)
+    return (value) => expression.test(value)
+  }
+
+  usesRegex(pattern: string): boolean {
+    return !isClean(pattern, this.#style)
   }
 
   /** As `compile`, but a value counts only up to its first `?`. */
   compileWithoutQuery(pattern: string): (value: string) => boolean {
-    const [style, regexes] = [this.#style, this.#regexes]
+    const style = this.#style
     if (isClean(pattern, style)) return (value) => matchClean(pattern, style, value, queryStart(value))
-    return (value) => regexes.test(pattern, value.slice(0, queryStart(value)))
+    const expression = this.#regexes.expression(pattern)
+    return (value) => expression.test(value.slice(0, queryStart(value)))
   }
 
   prefix(pattern: string): readonly Segment[] {
@@ -70,9 +76,9 @@ export class KeyPatterns {
     return parsed.ok ? regexPrefix(parsed.value) : unknown
   }
 
-  /** What the groups hold, for a pattern that is not clean; undefined where it does not match. */
-  groups(pattern: string, value: string): readonly unknown[] | undefined {
-    return this.#regexes.groups(pattern, value)
+  /** The expression of a pattern that is not clean. */
+  expression(pattern: string): Expression {
+    return this.#regexes.expression(pattern)
   }
 }
 
@@ -110,12 +116,14 @@ export const keyMatch2Patterns = {
     /\/:(?:\/|$)/.test(pattern) ? '"/:" must be followed by a name' : keyMatch2.problem(pattern),
   compile: (pattern: string): ((value: string) => boolean) =>
     pattern === '*' ? (value) => isOneLine(value, 0, value.length) : keyMatch2.compile(pattern),
+  usesRegex: (pattern: string) => keyMatch2.usesRegex(pattern),
   prefix: (pattern: string) => keyMatch2.prefix(pattern),
 }
 
 export const keyMatch3Patterns = {
   problem: (pattern: string) => braceProblem(pattern) ?? keyMatch3.problem(pattern),
   compile: (pattern: string) => keyMatch3.compile(pattern),
+  usesRegex: (pattern: string) => keyMatch3.usesRegex(pattern),
   prefix: (pattern: string) => keyMatch3.prefix(pattern),
 }
 
@@ -123,6 +131,7 @@ export const keyMatch4Patterns = {
   problem: (pattern: string) =>
     braceProblem(pattern) ?? countProblem(pattern) ?? namesProblem(pattern) ?? keyMatch4.problem(pattern),
   compile: (pattern: string) => (hasRepeatedName(pattern) ? compileRepeated(pattern) : keyMatch4.compile(pattern)),
+  usesRegex: (pattern: string) => keyMatch4.usesRegex(pattern),
   prefix: (pattern: string) => keyMatch4.prefix(pattern),
 }
 
@@ -130,6 +139,7 @@ export const keyMatch5Patterns = {
   problem: keyMatch3Patterns.problem,
   compile: (pattern: string) => keyMatch3.compileWithoutQuery(pattern),
   /** The last segment of the value can go on with a query, which can have slashes. */
+  usesRegex: (pattern: string) => keyMatch3.usesRegex(pattern),
   prefix: (pattern: string): readonly Segment[] => {
     const segments = keyMatch3.prefix(pattern)
     return segments.at(-1)?.kind === 'text' ? [...segments.slice(0, -1), ...unknown] : withRest(segments)
@@ -166,8 +176,9 @@ function compileRepeated(pattern: string): (value: string) => boolean {
   if (isComparedBySegments(pattern)) {
     return (value) => matchClean(pattern, 'braces', value, value.length) && namesAlike(pattern, 'braces', value)
   }
+  const expression = keyMatch4.expression(pattern)
   return (value) => {
-    const texts = keyMatch4.groups(pattern, value)
+    const texts = expression.groups(value)
     return texts?.every((text) => text === texts[0]) ?? false
   }
 }

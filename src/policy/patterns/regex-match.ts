@@ -11,7 +11,8 @@ export function regexProblem(pattern: string): string | undefined {
 
 /** `regexMatch`: whether the expression is found anywhere in the value. */
 export function compileRegexMatch(pattern: string): (value: string) => boolean {
-  return (value) => regexes.test(pattern, value)
+  const expression = regexes.expression(pattern)
+  return (value) => expression.test(value)
 }
 
 export function regexMatchPrefix(pattern: string): readonly Segment[] {

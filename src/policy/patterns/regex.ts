@@ -5,9 +5,6 @@ import type { Range } from './code-units.ts'
 import { shown } from '../problem.ts'
 import { stepsOf, type RegexNode } from './regex-syntax.ts'
 
-/** Programs of one generation; there are two. One program takes some 8 KB, and much more where values keep its states changing. */
-const generationSize = 1_024
-
 /**
  * Steps of an expression times the length of a value. Time is linear in both: beyond this one match could take tens of
  * milliseconds, and whoever sends requests chooses the values.
@@ -17,14 +14,9 @@ export const maxRegexWork = 100_000
 /** A way to write regular expressions, such as that of `keyMatch2`. */
 export type RegexReader = (pattern: string) => Parsed<RegexNode>
 
-/**
- * Regular expressions that are matched without backtracking, in time linear in the value's length. They are compiled when
- * they are first asked for, and those that were not asked for longest are forgotten.
- */
+/** Regular expressions in one way of writing them, matched without backtracking, in time linear in the value's length. */
 export class RegexDialect {
   readonly read: RegexReader
-  #young = new Map<string, Program>()
-  #old = new Map<string, Program>()
 
   constructor(read: RegexReader) {
     this.read = read
@@ -42,52 +34,54 @@ export class RegexDialect {
     }
   }
 
-  /**
-   * Whether the expression is found anywhere in the value. The pattern MUST be one without a problem. Throws where the value is
-   * too long for the expression (`maxRegexWork`): an answer might let a request through by a rule that denies.
-   */
-  test(pattern: string, value: string): boolean {
-    return this.#bounded(pattern, value).test(shifted(value))
+  /** The expression of a pattern, which MUST be one without a problem. It is compiled when it is first asked. */
+  expression(pattern: string): Expression {
+    return new Expression(pattern, this.read)
+  }
+}
+
+/** One regular expression. Compiled it takes some 8 KB, and much more where values keep its states changing. */
+export class Expression {
+  readonly #pattern: string
+  readonly #read: RegexReader
+  #program: RE2JS | undefined
+  /** Of values, in characters. */
+  #longest = 0
+
+  constructor(pattern: string, read: RegexReader) {
+    this.#pattern = pattern
+    this.#read = read
   }
 
-  /** What the groups hold, or undefined where the expression is not found. The same holds of the pattern, and of long values. */
-  groups(pattern: string, value: string): readonly unknown[] | undefined {
-    const matcher = this.#bounded(pattern, value).matcher(shifted(value))
+  /**
+   * Whether the expression is found anywhere in the value. Throws where the value is too long for it (`maxRegexWork`): an answer
+   * might let a request through that a rule denies.
+   */
+  test(value: string): boolean {
+    return this.#bounded(value).test(shifted(value))
+  }
+
+  /** What the groups hold, or undefined where the expression is not found. Throws as `test` does. */
+  groups(value: string): readonly unknown[] | undefined {
+    const matcher = this.#bounded(value).matcher(shifted(value))
     if (!matcher.find()) return undefined
     return Array.from({ length: matcher.groupCount() }, (_, index) => matcher.group(index + 1))
   }
 
-  #bounded(pattern: string, value: string): RE2JS {
-    const { regex, longest } = this.#program(pattern)
-    if (value.length <= longest) return regex
+  #bounded(value: string): RE2JS {
+    const program = (this.#program ??= this.#compiled())
+    if (value.length <= this.#longest) return program
     throw new Error(
-      `a value of ${String(value.length)} characters is too long for ${shown(pattern)}; at most ${String(longest)} are matched`,
+      `a value of ${String(value.length)} characters is too long for ${shown(this.#pattern)}; at most ${String(this.#longest)} are matched`,
     )
   }
 
-  #program(pattern: string): Program {
-    const young = this.#young.get(pattern)
-    if (young !== undefined) return young
-    const program = this.#old.get(pattern) ?? this.#compiled(pattern)
-    if (this.#young.size >= generationSize) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(pattern, program)
-    return program
-  }
-
-  #compiled(pattern: string): Program {
-    const parsed = this.read(pattern)
+  #compiled(): RE2JS {
+    const parsed = this.#read(this.#pattern)
     if (!parsed.ok) throw new Error(`a pattern was used that was not checked: ${parsed.problem}`)
-    return { regex: compile(parsed.value), longest: longestValue(stepsOf(parsed.value)) }
+    this.#longest = longestValue(stepsOf(parsed.value))
+    return compile(parsed.value)
   }
-}
-
-interface Program {
-  readonly regex: RE2JS
-  /** Of values, in characters. */
-  readonly longest: number
 }
 
 /** The longest value that an expression of so many steps is asked about. */

@@ -14,8 +14,9 @@ const copyName = /^copy-[0-9a-f-]{36}(?:\.link)?$/
 const versionFile = 'policy-version'
 
 /**
- * Keeps a copy of a policy's files, byte for byte, as the last good one; what was kept before is removed afterwards. A
- * process or machine that dies meanwhile leaves the old copy or the new one. Throws what the file system says.
+ * Keeps a copy of a policy's files, byte for byte, as the last good one. What was kept before counts no longer once this
+ * has begun: a process or machine that dies meanwhile, or a full disk, leaves no copy rather than one that allows what was
+ * revoked. Throws what the file system says.
  */
 export async function keepLastGood(folder: string, snapshot: Snapshot): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -29,8 +30,18 @@ export async function keepLastGood(folder: string, snapshot: Snapshot): Promise<
   }
 }
 
+/** Takes the copy away, durably, unless it is of this version. Throws what the file system says. */
+export async function dropOtherLastGood(folder: string, snapshot: Snapshot): Promise<void> {
+  if ((await keyKept(join(folder, link))) !== snapshotKey(snapshot)) await unlinkCopy(folder)
+}
+
+/** Whether a copy stands there, good or damaged. Never throws. */
+export function hasLastGood(folder: string): Promise<boolean> {
+  return exists(join(folder, link))
+}
+
 /**
- * Reads the copy; undefined where none was ever kept. A copy that does not have the digest with which it was kept is a
+ * Reads the copy; undefined where none is kept. A copy that does not have the digest with which it was kept is a
  * problem, whatever else it is. Never throws.
  */
 export async function readLastGood(folder: string): Promise<SourceOutcome | undefined> {
@@ -51,6 +62,7 @@ async function keyKept(copy: string): Promise<string | undefined> {
 
 async function replaceCopy(folder: string, snapshot: Snapshot): Promise<void> {
   const name = `copy-${randomUUID()}`
+  await unlinkCopy(folder)
   try {
     await writeCopy(join(folder, name), snapshot)
     await pointTo(folder, name)
@@ -77,15 +89,21 @@ async function bytesOf({ text, sha256 }: SourceFile): Promise<Buffer> {
   return (await digestOf(bytes)) === sha256 ? bytes : Buffer.concat([Buffer.from('\uFEFF'), bytes])
 }
 
+/** Needs no room on the disk. What the link pointed to is removed when the next copy is kept. */
+async function unlinkCopy(folder: string): Promise<void> {
+  const current = join(folder, link)
+  const found = await lstat(current).catch(() => undefined)
+  if (found === undefined) return
+  // Where somebody copied the data folder following its links, a folder stands here.
+  if (found.isDirectory()) await rename(current, join(folder, `copy-${randomUUID()}`))
+  else await rm(current)
+  await syncFolder(folder)
+}
+
 async function pointTo(folder: string, name: string): Promise<void> {
   const fresh = join(folder, `${name}.link`)
-  const current = join(folder, link)
-  // Where somebody copied the data folder following its links, a folder stands here, which no link can be renamed over.
-  if ((await lstat(current).catch(() => undefined))?.isDirectory() === true) {
-    await rename(current, join(folder, `copy-${randomUUID()}`))
-  }
   await symlink(name, fresh)
-  await rename(fresh, current).catch(async (fault: unknown) => {
+  await rename(fresh, join(folder, link)).catch(async (fault: unknown) => {
     await rm(fresh, { force: true })
     throw fault
   })

@@ -4,7 +4,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { Pace } from '../pace.ts'
-import { problem, type PolicyProblem } from '../problem.ts'
+import { problem, shown, type PolicyProblem } from '../problem.ts'
 
 export const modelFile = 'model.conf'
 export const testsFile = 'tests.yaml'
@@ -93,6 +93,8 @@ async function readFolder(path: string, folder: string, atomic: boolean): Promis
     return { problems, empty: (fault as NodeJS.ErrnoException).code === 'ENOENT' }
   }
   const names = listed.filter(isVersionFile).sort()
+  const odd = misnamed(names)
+  if (odd.length > 0) return { problems: odd }
   const { files, problems } = await readFiles(path, names)
   if (problems.length > 0) return { problems }
   const signed = listed.includes(manifestFile) ? await readManifest(path) : {}
@@ -131,6 +133,13 @@ export function isPolicyFile(name: string): boolean {
 /** Whether a file of this name is one of those that make the version. */
 function isVersionFile(name: string): boolean {
   return name === modelFile || name === testsFile || (name.endsWith('.csv') && !name.startsWith('.'))
+}
+
+/** With a line's end in it, a name could stand for another file in the digest that is the policy version. */
+function misnamed(names: readonly string[]): PolicyProblem[] {
+  return names
+    .filter((name) => /\p{Cc}/u.test(name))
+    .map((name) => problem(shown(name), null, 'FILE_UNREADABLE', 'the name of the file holds a control character'))
 }
 
 function missing(names: readonly string[]): PolicyProblem[] {

@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { readSource, type Snapshot, type SourceOutcome } from './source.ts'
 
 /** How long a folder that is no ConfigMap mount must stay as it is before it is believed, in milliseconds. */
-const settleMs = 50
-const settleAttempts = 10
+const settleMs = 250
+const settleAttempts = 6
 
 /** What tells one state of the folder from another: the policy version with its manifest, or what kept them from being read. */
 export function sourceKey({ snapshot, problems }: SourceOutcome): string {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { keepLastGood, readLastGood } from '../../../src/policy/source/last-good.ts'
+import { dropOtherLastGood, hasLastGood, keepLastGood, readLastGood } from '../../../src/policy/source/last-good.ts'
 import { readSource, type Snapshot } from '../../../src/policy/source/source.ts'
 import { modelText, temporaryFolder, writeFiles } from '../policies.ts'
 
@@ -164,14 +164,62 @@ describe('a copy that is not what was kept is a problem', () => {
   })
 })
 
-test('a policy that cannot be kept leaves the one before, and nothing else', async () => {
+describe('the copy of a version that gives way to another', () => {
+  const newer = { ...files, 'policy.csv': '# nobody\n' }
+
+  test.each<[what: string, make: () => void]>([
+    ['is gone', () => undefined],
+    [
+      'is gone where it is damaged',
+      () => {
+        rmSync(join(kept, 'last-good/policy-version'))
+      },
+    ],
+    [
+      'is gone where a folder stands in place of its link',
+      () => {
+        rmSync(join(kept, 'last-good'))
+        mkdirSync(join(kept, 'last-good'))
+      },
+    ],
+    [
+      'may be gone already',
+      () => {
+        rmSync(kept, { recursive: true })
+      },
+    ],
+  ])('%s, and the other is kept after it', async (_, make) => {
+    await keepLastGood(kept, await snapshotOf(files))
+    expect(await hasLastGood(kept)).toBe(true)
+    make()
+    const other = await snapshotOf(newer)
+    await dropOtherLastGood(kept, other)
+    expect(await hasLastGood(kept)).toBe(false)
+    expect(await readLastGood(kept)).toBeUndefined()
+    await keepLastGood(kept, other)
+    expect((await readLastGood(kept))?.snapshot).toEqual(other)
+    expect(readdirSync(kept)).toHaveLength(2)
+  })
+
+  test('stays where it is of that version already, but not where only its manifest is another', async () => {
+    const snapshot = await snapshotOf(files)
+    await keepLastGood(kept, snapshot)
+    await dropOtherLastGood(kept, snapshot)
+    expect((await readLastGood(kept))?.snapshot).toEqual(snapshot)
+    await dropOtherLastGood(kept, { ...snapshot, manifest: '{}' })
+    expect(await readLastGood(kept)).toBeUndefined()
+  })
+})
+
+test('a policy that cannot be kept leaves no copy of the one before, which may allow what it revokes', async () => {
   const snapshot = await snapshotOf(files)
   await keepLastGood(kept, snapshot)
-  const before = readdirSync(kept)
   const impossible = { name: 'no/such/folder.csv', text: '', sha256: createHash('sha256').update('').digest('hex') }
   await expect(keepLastGood(kept, { ...snapshot, policyVersion: 'sha256:x', files: [impossible] })).rejects.toThrow(
     'ENOENT',
   )
-  expect(readdirSync(kept)).toEqual(before)
-  expect((await readLastGood(kept))?.snapshot).toEqual(snapshot)
+  expect(await readLastGood(kept)).toBeUndefined()
+  expect(readdirSync(kept)).toHaveLength(1)
+  await keepLastGood(kept, snapshot)
+  expect(readdirSync(kept)).toHaveLength(2)
 })

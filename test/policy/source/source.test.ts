@@ -38,6 +38,41 @@ describe('a policy folder', () => {
     expect((await readSource(folder)).snapshot?.policyVersion).toBe(version)
   })
 
+  test('with a control character in the name of a file is refused: the version is a digest of lines', async () => {
+    writeFiles(folder, { ...files, 'b\n0000  c.csv': 'p, alice, /b, GET\n' })
+    expect(await problems()).toEqual([[JSON.stringify('b\n0000  c.csv'), null, 'FILE_UNREADABLE']])
+  })
+
+  test('of a ConfigMap is never a part of one version, however slowly the old files go away', async () => {
+    const version = (at: number) => ({
+      ...files,
+      'a.csv': `p, alice, /${String(at)}, GET\n`,
+      'z.csv': `p, alice, /${String(at)}, PUT\n`,
+    })
+    swapConfigMap(folder, 0, version(0))
+    const state = { swapping: true }
+    const swaps = (async () => {
+      for (let at = 1; at <= 150; at += 1) {
+        swapConfigMap(folder, at, version(at))
+        for (const name of ['a.csv', 'z.csv', 'model.conf']) {
+          rmSync(join(folder, `..v${String(at - 1)}`, name))
+          await new Promise((resolve) => setTimeout(resolve, 1))
+        }
+      }
+      state.swapping = false
+    })()
+    let read = 0
+    while (state.swapping) {
+      const { snapshot } = await readSource(folder)
+      if (snapshot === undefined) continue
+      read += 1
+      const texts = snapshot.files.filter(({ name }) => name.endsWith('.csv')).map(({ text }) => /\d+/.exec(text)?.[0])
+      expect(texts).toEqual([texts[0], texts[0]])
+    }
+    await swaps
+    expect(read).toBeGreaterThan(10)
+  })
+
   test('of a ConfigMap is read behind its link', async () => {
     swapConfigMap(folder, 1, files)
     symlinkSync('..data/model.conf', join(folder, 'model.conf'))
