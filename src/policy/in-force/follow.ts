@@ -19,6 +19,8 @@ export interface FollowOptions {
 
 /** What is told of a folder, one after another. MUST NOT throw. */
 export interface FolderNews {
+  /** Waited for before a version is told as loaded. MUST NOT reject. */
+  beforeLoaded?(snapshot: Snapshot): Promise<void>
   /** A version that can be used, and the milliseconds that loading it took. */
   loaded(policy: LoadedPolicy, tookMs: number): void
   refused(policy: RefusedPolicy): void
@@ -156,6 +158,7 @@ export class FollowedFolder {
     const outcome = await unlessAborted(signal, buildSource(source, this.#options.build, signal))
     this.#building = undefined
     this.#givenUp = outcome === 'given up' ? this.#givenUp + 1 : 0
+    if (outcome !== 'given up' && outcome.ok) await this.#news.beforeLoaded?.(outcome.snapshot)
     return outcome
   }
 

@@ -55,7 +55,7 @@ export interface PolicyReload {
 }
 
 /**
- * Loads the policy of a folder and follows its changes. A good version replaces the one in force in one assignment; a bad
+ * Loads the policy of a folder and follows its changes. A good version replaces the one in force in one assignment, once the copy of that is gone; a bad
  * one is refused and the last good one stays, which after a start is the copy that was kept of it. Each is recorded once.
  * Resolves after the first attempt to load, good or bad, or when that takes too long.
  */
@@ -84,6 +84,7 @@ class Reload implements PolicyReload {
       if (copyProblem !== this.#status.copyProblem) this.#tell({ copyProblem })
     })
     this.#folder = new FollowedFolder(options, {
+      beforeLoaded: (snapshot) => this.#keeper.giveWay(snapshot),
       loaded: (policy, tookMs) => {
         this.#accept(policy, 'folder', tookMs)
       },

@@ -1,8 +1,9 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { PolicyData } from '../../../src/audit/event-data.ts'
 import type { AuditEvent } from '../../../src/audit/event.ts'
+import type { RuleSet } from '../../../src/decision/rule-set.ts'
 import { PolicyInForce } from '../../../src/policy/in-force/in-force.ts'
 import { buildPolicy } from '../../../src/policy/load.ts'
 import {
@@ -267,6 +268,41 @@ describe('the last good policy', () => {
     expect(origins()).toEqual([['loaded', 'folder']])
   })
 
+  test('gives way before another version is in force, and stays where it is of that version', async () => {
+    const stood: boolean[] = []
+    class Watched extends PolicyInForce {
+      override swap(rules: RuleSet): void {
+        stood.push(existsSync(join(kept, 'last-good')))
+        super.swap(rules)
+      }
+    }
+    writeFiles(folder, good)
+    await start({ inForce: new Watched() })
+    await until(() => existsSync(join(kept, 'last-good')))
+    await restart(good, { inForce: new Watched() })
+    writeFiles(folder, { 'policy.csv': 'p, bob, /a, GET' })
+    await reload?.check()
+    expect(stood).toEqual([false, true, false])
+  })
+
+  test('does not bring back what was revoked where the process died before the new one was kept', async () => {
+    const dies = new Error('the process dies here')
+    class Dying extends PolicyInForce {
+      override swap(): void {
+        throw dies
+      }
+    }
+    writeFiles(folder, good)
+    await start()
+    await restart({ ...good, 'policy.csv': 'p, bob, /a, GET' }, { inForce: new Dying() }).catch((fault: unknown) => {
+      expect(fault).toBe(dies)
+    })
+    expect(readdirSync(kept)).not.toContain('last-good')
+    await restart(bad)
+    expect(inForce.rules).toBeUndefined()
+    expect(reload?.status()).toMatchObject({ inForce: null, copyProblem: null })
+  })
+
   test('is refused where its copy is damaged, and says so', async () => {
     writeFiles(folder, good)
     await start()
@@ -321,7 +357,7 @@ describe('the last good policy', () => {
     let builds = 0
     const slow = Promise.withResolvers<undefined>()
     await restart(good, {
-      startMs: 100,
+      startMs: 1000,
       build: async (snapshot) => {
         builds += 1
         if (builds === 1) await slow.promise
