@@ -31,20 +31,21 @@ function versionOf(name: string) {
 }
 
 describe('kill -9 while the last good policy is kept', () => {
-  test('leaves the old copy or the new one, whole, and nothing once the next is kept', async () => {
+  test('leaves the copy of the version in force, whole, or none, and nothing else once the next is kept', async () => {
     const versions = [versionOf('alice'), versionOf('bob')]
     const given = join(folder, 'versions.json')
     writeFileSync(given, JSON.stringify(versions))
     const module = join(import.meta.dirname, '../../src/policy/source/last-good.ts')
     const program = `
       import { readFileSync } from 'node:fs'
-      import { keepLastGood } from ${JSON.stringify(module)}
+      import { dropOtherLastGood, keepLastGood } from ${JSON.stringify(module)}
       const versions = JSON.parse(readFileSync(${JSON.stringify(given)}, 'utf8'))
       for (let turn = 0; ; turn += 1) {
+        await dropOtherLastGood(${JSON.stringify(join(folder, 'policy'))}, versions[turn % 2])
+        console.log('in force ' + (turn % 2))
         await keepLastGood(${JSON.stringify(join(folder, 'policy'))}, versions[turn % 2])
         console.log('kept')
       }`
-    const seen = new Set<string | undefined>()
     for (let kill = 0; kill < kills; kill += 1) {
       const keeper = start('node', ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program])
       await until('a copy', () => keeper.output().includes('kept'))
@@ -52,10 +53,11 @@ describe('kill -9 while the last good policy is kept', () => {
       keeper.signal('SIGKILL')
       await keeper.exited
       const kept = await readLastGood(join(folder, 'policy'))
-      expect(kept?.problems).toEqual([])
-      seen.add(kept?.snapshot?.policyVersion)
+      if (kept === undefined) continue
+      expect(kept.problems).toEqual([])
+      const inForce = /in force ([01])\n(?:kept\n)?$/.exec(keeper.output())?.[1]
+      expect(kept.snapshot?.policyVersion).toBe(versions[Number(inForce)]?.policyVersion)
     }
-    expect([...seen].every((version) => versions.some(({ policyVersion }) => policyVersion === version))).toBe(true)
     await keepLastGood(join(folder, 'policy'), versionOf('carol'))
     expect(readdirSync(join(folder, 'policy'))).toHaveLength(2)
   })
@@ -98,6 +100,46 @@ describeWith('namespaces', 'a disk without room for the copy of the policy', () 
     } finally {
       asker.close()
       await server.process.stop()
+    }
+  })
+
+  test('that fills up while a version revokes keeps no copy: a restart with a broken folder denies', async () => {
+    const policy = join(folder, 'policy')
+    const kept = join(folder, 'data/policy')
+    for (const path of [policy, kept]) mkdirSync(path, { recursive: true })
+    const web = 'spiffe://cluster.local/ns/shop/sa/web'
+    const matcher = 'r.sub == p.sub && r.obj == p.obj && r.act == p.act'
+    const rules = [1, 2].map((order) => `p, ${web}, /orders/${String(order)}, GET\n`)
+    writeFileSync(join(policy, 'model.conf'), modelText({ m: matcher, g: '' }))
+    writeFileSync(join(policy, 'policy.csv'), rules.join(''))
+    // The disk is to be there still at the restart.
+    const mount = `mount -t tmpfs -o size=64k tmpfs ${kept} && echo mounted && exec sleep 600`
+    const disk = start('unshare', ['--mount', 'sh', '-c', mount])
+    await until('the disk', () => disk.output().includes('mounted'))
+    const inside = ['nsenter', '--target', String(disk.pid), '--mount', '--']
+    const settings = { audit: { deadlineMs: 20_000 }, policy: { dir: policy } }
+    const serve = (ready: boolean) =>
+      startCountersign({ main: 'src/cli/main.ts', data: join(folder, 'data'), within: inside, settings, ready })
+    const page = async (port: number, name: string) => (await fetch(`http://127.0.0.1:${String(port)}/${name}`)).text()
+    const copy = () => readLastGood(join('/proc', String(disk.pid), 'root', kept))
+    try {
+      const first = await serve(true)
+      await until('the first copy', async () => (await copy())?.problems.length === 0)
+      const padding = '# no room for this\n'.repeat(10_000)
+      writeFileSync(join(policy, 'policy.csv'), `${padding}${rules[0] ?? ''}`)
+      await until('the warning', async () => (await page(first.adminPort, 'readyz')).includes('"part":"policy copy"'))
+      expect(await page(first.adminPort, 'readyz')).toMatch(/ENOSPC[^"]*; no copy is kept/)
+      await first.process.stop()
+      expect(await copy()).toBeUndefined()
+      writeFileSync(join(policy, 'policy.csv'), 'nonsense')
+      const second = await serve(false)
+      await until('the refusal', async () => (await page(second.adminPort, 'readyz')).includes('policy.csv:1'))
+      const asker = openAsker(second.port)
+      expect(await asker.check('/orders/2')).toMatchObject({ allowed: false, reason: 'POLICY_UNAVAILABLE' })
+      asker.close()
+      await second.process.stop()
+    } finally {
+      await disk.stop()
     }
   })
 })
