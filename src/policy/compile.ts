@@ -14,7 +14,7 @@ export type CompileOutcome =
   | { readonly ok: false; readonly problems: readonly PolicyProblem[] }
 
 /** Different regular expressions that one policy may have: each costs memory, and time for every request that meets it. */
-const maxExpressions = 1_000
+const maxExpressions = 5_000
 
 /**
  * Compiles a checked policy to an immutable rule set: the matcher to closures, the role links to closures of roles, and what the
