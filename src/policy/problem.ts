@@ -26,6 +26,7 @@ export const policyProblems = {
   MATCHER_NAME_UNKNOWN: 'The matcher reads a token or column that is not defined.',
   MATCHER_ATTRIBUTE: 'The matcher reads an attribute of a token; tokens are plain texts.',
   MATCHER_EVAL: 'The matcher uses eval(), which would run text of the rules as code.',
+  MATCHER_CONSTANT: 'The matcher compares two constants, or a thing with itself.',
   MATCHER_WITHOUT_REQUEST: 'The matcher does not look at the request.',
   MATCHER_WITHOUT_RULE: 'The matcher does not look at the rules.',
   FUNCTION_UNKNOWN: 'The matcher calls a function that does not exist.',
@@ -64,6 +65,9 @@ export type { PolicyProblem }
 
 /** What is worth a look in a policy that is put in force all the same; the closed list of `docs/policy.md`. */
 export const policyWarnings = {
+  NO_RULES: 'The policy has no rule (p), so that everything is denied.',
+  MATCHER_BRANCH_WITHOUT_RULE: 'An alternative of the matcher does not look at the rule.',
+  MATCHER_BRANCH_WITHOUT_REQUEST: 'An alternative of the matcher does not look at the request.',
   RULE_REPEATED: 'A rule or role link stands twice; the second one does nothing.',
   RULE_SHADOWED: 'Another rule of the same effect covers everything that the rule covers.',
   RULE_UNREACHABLE: 'The rule can never settle a request.',

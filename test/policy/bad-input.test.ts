@@ -209,6 +209,7 @@ describe('no policy allows where it has no rules', () => {
       { m: 'r.sub == "root" && p.eft == "allow"', p: 'sub, obj, act, eft' },
     ],
     ['of which the matcher looks at the rules alone', { m: 'p.sub == p.sub' }],
+    ['of which an alternative of the matcher is always true', { m: 'r.sub == p.sub || 1 == 1' }],
   ])('a model is refused %s', async (_title, parts) => {
     expect((await build(modelText(parts), '')).ok).toBe(false)
   })

@@ -127,7 +127,20 @@ function readBinary(node: SyntaxNode, reader: Reader): Condition | null {
   }
   const left = readOperand(node['left'], reader)
   const right = readOperand(node['right'], reader)
-  return left && right && { kind: 'compare', operator, left, right }
+  if (left === null || right === null) return null
+  const constant = constantOf(left, right)
+  if (constant !== undefined) return reader.refuse(node, 'MATCHER_CONSTANT', constant)
+  return { kind: 'compare', operator, left, right }
+}
+
+/** What is wrong with a comparison that asks nothing. */
+function constantOf(left: Operand, right: Operand): string | undefined {
+  if (left.kind === 'literal' && right.kind === 'literal') {
+    return `${describe(left)} is compared with ${describe(right)}: the answer is always the same`
+  }
+  if (JSON.stringify(left) !== JSON.stringify(right)) return undefined
+  const hint = left.kind === 'token' ? `; to ask whether there is one, write keyMatch(${describe(left)}, "*")` : ''
+  return `${describe(left)} is compared with itself${hint}`
 }
 
 function readIn(node: SyntaxNode, reader: Reader): Condition | null {

@@ -11,6 +11,7 @@ import { roleLinksOf } from './role-links.ts'
 import type { CheckedPolicy } from './validate.ts'
 import { warnOfCycles, warnOfEmptyRoles, warnOfUselessRoles, liveNames } from './warn-roles.ts'
 import { warnOfCovered, warnOfRepeated } from './warn-rules.ts'
+import { warnOfMatcher } from './warn-matcher.ts'
 import { warnOfValues } from './warn-values.ts'
 import { WiderValues } from './wider-values.ts'
 
@@ -22,7 +23,7 @@ export interface PolicyLimits {
 
 export const noLimits: PolicyLimits = { minPatternSegments: 0 }
 
-/** Warnings of one code that are kept. */
+/** Warnings of one code that are kept; one more says how many are not. */
 export const maxWarnings = 1_000
 
 /** Takes a warning. */
@@ -37,12 +38,14 @@ export async function warningsOf(
   pace: Pace,
   ordered?: readonly PolicyRow[],
 ): Promise<PolicyProblem[]> {
-  const warnings = new Map<string, PolicyProblem[]>()
+  const kept = new KeptWarnings()
   const warn: Warn = (found) => {
-    const same = warnings.get(found.code) ?? []
-    warnings.set(found.code, same)
-    if (same.length < maxWarnings) same.push(found)
+    kept.add(found)
   }
+  if (!rows.some(({ type }) => type === 'p')) {
+    warn(warning('*.csv', null, 'NO_RULES', 'the policy has no rule: everything is denied'))
+  }
+  warnOfMatcher(model, warn)
   const links = await roleLinksOf(model.roles.keys(), rows, pace)
   const covering = new Covering(model, links, await liveNames(model, links, pace))
   await warnOfRepeated(rows, warn, pace)
@@ -53,7 +56,29 @@ export async function warningsOf(
   await warnOfCycles(links, warn, pace)
   await warnOfValues(model, rows, links, warn, pace)
   await warnOfPatterns(model, rows, warn, pace)
-  return [...warnings.values()].flat().sort(byPlace)
+  return kept.all()
+}
+
+/** As many warnings of each code as are kept, and how many more there are. */
+class KeptWarnings {
+  readonly #byCode = new Map<string, { readonly first: PolicyProblem[]; more: number }>()
+
+  add(found: PolicyProblem): void {
+    const same = this.#byCode.get(found.code) ?? { first: [], more: 0 }
+    this.#byCode.set(found.code, same)
+    if (same.first.length < maxWarnings) same.first.push(found)
+    else same.more += 1
+  }
+
+  /** By place; what is left out is counted at the end. */
+  all(): PolicyProblem[] {
+    const all = [...this.#byCode.values()]
+    const cut = all.flatMap(({ first: [one], more }) => {
+      if (one === undefined || more === 0) return []
+      return [{ ...one, line: null, column: null, message: `… and ${String(more)} more of ${one.code}` }]
+    })
+    return [...all.flatMap(({ first }) => first).sort(byPlace), ...cut]
+  }
 }
 
 /** What the compiled index says that it cannot help with. */

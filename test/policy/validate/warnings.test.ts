@@ -180,6 +180,21 @@ const cases: Case[] = [
     [`1:${String(web.length + 6)} VALUE_IMPOSSIBLE`],
   ],
   [
+    'an alternative of the matcher that looks at no rule, also beneath a negation',
+    { m: `${exact} || r.act == "GET" && r.sub == "${web}" || !(r.act != "PUT" || r.obj == p.obj && r.act == "x")` },
+    `p, reader, /b, GET\n${readers}`,
+    ['14:5 MATCHER_BRANCH_WITHOUT_RULE', '14:5 MATCHER_BRANCH_WITHOUT_RULE'],
+    `r.act == "GET" && r.sub == "${web}" reads no column of p`,
+  ],
+  [
+    'an alternative of the matcher that looks at no token',
+    { m: `${exact} || p.act == "*"` },
+    `p, reader, /b, GET\n${readers}`,
+    ['14:5 MATCHER_BRANCH_WITHOUT_REQUEST'],
+    'p.act == "*" reads no token of r',
+  ],
+  ['a policy without rules', { m: exact }, '# none yet', ['null:null NO_RULES'], 'everything is denied'],
+  [
     'a role link of a name that no request has',
     { m: exact },
     `p, reader, /a, GET\n${readers}\ng, spiffe://td/sa/*, reader\ng, spiffe://Td/x, reader\ng, spiffe:///ns/x, reader\ng, anonymous, reader`,
@@ -210,8 +225,10 @@ describe('a policy is warned of', () => {
   })
 
   test('at most a thousand times of the same', async () => {
-    const { at } = await warned(modelText(), `p, ${web}, /a, GET\n`.repeat(2_000))
-    expect(at).toHaveLength(1_000)
+    const { at, messages } = await warned(modelText(), `p, ${web}, /a, GET\n`.repeat(2_000))
+    expect(at).toHaveLength(1_001)
+    expect(at.at(-1)).toBe('null:null RULE_REPEATED')
+    expect(messages).toMatch(/… and 999 more of RULE_REPEATED$/)
   })
 })
 
