@@ -28,13 +28,13 @@ export function policyDiffText(
   columns = defaultColumns,
 ): string {
   const sections = [
+    diff.warnings.map((warning) => hanging('WARNING: ', warning, columns)).join('\n'),
     `${headline(diff, a, b)}\n- ${a.policyVersion}  ${a.folder}\n+ ${b.policyVersion}  ${b.folder}`,
     section('Model', modelLines(diff, columns)),
     section(`Rules: ${sums(diff.rules)}`, rowLines(diff.rules, columns)),
     section(`Role links: ${sums(diff.links)}`, rowLines(diff.links, columns)),
     section('Rules that come at another place, where the place decides', movedLines(diff, columns)),
     section('Permissions, by the subject where the change comes from', permissionLines(diff, columns)),
-    diff.warnings.map((warning) => hanging('Note: ', warning, columns)).join('\n'),
   ]
   return visibleLines(sections.filter((text) => text !== '').join('\n\n'))
 }
@@ -88,12 +88,21 @@ function movedLines({ moved }: PolicyDiff, columns: number): string[] {
 function permissionLines({ permissions }: PolicyDiff, columns: number): string[] {
   return permissions.changes.flatMap((change) => [
     hanging('  ', namesText(change), columns),
-    ...firstOf(
-      change.changes.map((one) => hanging(`    ${one.change.padEnd(7)}  `, changeText(one), columns)),
-      maxPerSubject,
-      '    ',
-    ),
+    ...firstOf(changeLines(change, columns), maxPerSubject, '    '),
   ])
+}
+
+const changeWords: Readonly<Record<PermissionChange['change'], string>> = {
+  undenied: 'is no longer denied',
+  denied: 'is denied now',
+  gains: 'gains',
+  changes: 'changes',
+  loses: 'loses',
+}
+
+function changeLines({ changes }: SubjectChange, columns: number): string[] {
+  const width = Math.max(...changes.map(({ change }) => changeWords[change].length), changeWords.changes.length)
+  return changes.map((one) => hanging(`    ${changeWords[one.change].padEnd(width)}  `, changeText(one), columns))
 }
 
 function namesText({ subjects }: SubjectChange): string {
@@ -101,14 +110,25 @@ function namesText({ subjects }: SubjectChange): string {
   return subjects.length <= 3 ? shown : `${shown} and ${counted(subjects.length - 3, 'other')}`
 }
 
-function changeText({ permission, was, domain, through, members }: PermissionChange): string {
+function changeText({ change, permission, was, domain, through, members }: PermissionChange): string {
   const parts = [
-    was === null ? permissionText(permission) : changedText(was, permission),
+    was === null
+      ? permissionText(isOfDenial(change) ? withoutEffect(permission) : permission)
+      : changedText(was, permission),
     ...(domain === null ? [] : [`in ${domain}`]),
     ...(through.length === 0 ? [] : [`through role ${through.join(' → ')}`]),
     ...(members === 0 ? [] : [`(${counted(members, 'member')})`]),
   ]
   return parts.join(' ')
+}
+
+function isOfDenial(change: PermissionChange['change']): boolean {
+  return change === 'denied' || change === 'undenied'
+}
+
+/** The word before it says already that it denies. */
+function withoutEffect(permission: Permission): Permission {
+  return Object.fromEntries(Object.entries(permission).filter(([name]) => name !== 'eft'))
 }
 
 /** `GET /orders/{id} allow`: the action stands before the object, as in a request. */

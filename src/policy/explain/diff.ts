@@ -26,7 +26,7 @@ export interface PolicyDiff {
   /** Rules of both that come at another place, where the place decides. */
   readonly moved: readonly MovedRule[]
   readonly permissions: PermissionsDiff
-  /** Why what is said here may not be the whole story. */
+  /** Why what is said here may not be the whole story; that it is no longer comparable comes first. */
   readonly warnings: readonly string[]
 }
 
@@ -78,9 +78,21 @@ function orderDecides({ effect }: PolicyModel): boolean {
   return effect === 'priority' || effect === 'subject-priority'
 }
 
+const tryBoth = 'Put tests (`policy test`) or recorded requests (`policy replay`) to both.'
+
 function warningsOf(a: PolicyModel, b: PolicyModel, [shapeA, shapeB]: Shapes): string[] {
   const warnings: string[] = []
   const differs = (section: string) => definitionOf(a, section) !== definitionOf(b, section)
+  if (differs('m')) {
+    warnings.push(
+      `THE MATCHER CHANGED: every permission may differ, also of rules that stand in both. What is said below compares what is written. ${tryBoth}`,
+    )
+  }
+  if (differs('e')) {
+    warnings.push(
+      `THE POLICY EFFECT CHANGED: the same rules may add up to another answer for every request. ${tryBoth}`,
+    )
+  }
   for (const [shape, name] of [
     [shapeA, 'first'],
     [shapeB, 'second'],
@@ -90,12 +102,6 @@ function warningsOf(a: PolicyModel, b: PolicyModel, [shapeA, shapeB]: Shapes): s
       `The matcher of the ${name} model ties no column of p to r.sub or r.user, so it does not show whom a rule is for: rules are compared, permissions are not.`,
     )
   }
-  if (differs('m')) {
-    warnings.push(
-      'The matchers differ: a rule that stands in both may apply to other requests. Permissions are compared as they are written.',
-    )
-  }
-  if (differs('e')) warnings.push('The policy effects differ: the same rules may add up to another answer.')
   if (a.columns.join() !== b.columns.join()) warnings.push(columnsWarning(a, b))
   return warnings
 }

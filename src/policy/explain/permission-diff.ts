@@ -4,7 +4,8 @@ import type { Held, Permission, Permissions, Way } from './permissions.ts'
 
 /** A permission that somebody has in one policy and not in the other. */
 export interface PermissionChange {
-  readonly change: 'gains' | 'loses' | 'changes'
+  /** `denied`: a rule that denies is gained; `undenied`: one is lost. */
+  readonly change: 'denied' | 'undenied' | 'gains' | 'loses' | 'changes'
   readonly permission: Permission
   /** For `changes`: what it was before; the same but for its effect or priority. */
   readonly was: Permission | null
@@ -121,7 +122,12 @@ function grouped(drafts: ReadonlyMap<string, ReadonlyMap<string, Draft>>, alikes
     if (group === undefined) groups.set(key, (group = { subjects: [], changes: changesOf(own, source) }))
     group.subjects.push(...(namesOf.get(source) ?? [source]))
   }
-  return [...groups.values()].sort((a, b) => reach(b) - reach(a))
+  return [...groups.values()].sort((a, b) => firstPlace(a) - firstPlace(b) || reach(b) - reach(a))
+}
+
+/** Changes of denials come first: they are what is overlooked. */
+function firstPlace({ changes: [first] }: SubjectChange): number {
+  return first === undefined ? order.length : Math.min(placeOf(first), order.indexOf('gains'))
 }
 
 /** How many names a change is about. */
@@ -151,14 +157,21 @@ function changesOf(drafts: readonly Draft[], source: string): PermissionChange[]
     pairs.push({ ...changeOf(gain, source), change: 'changes', was: loss.held.own.permission })
   }
   const alone = drafts.filter((draft) => !paired.has(draft)).map((draft) => changeOf(draft, source))
-  return [...pairs, ...alone].sort((a, b) => order.indexOf(a.change) - order.indexOf(b.change))
+  return [...pairs, ...alone].sort((a, b) => placeOf(a) - placeOf(b))
 }
 
-const order = ['gains', 'changes', 'loses']
+const order = ['undenied', 'denied', 'gains', 'changes', 'loses'] as const
+
+/** Where a change stands among others: one between allow and deny stands with the denials. */
+function placeOf({ change, was, permission }: PermissionChange): number {
+  if (was === null || was['eft'] === permission['eft']) return order.indexOf(change)
+  return order.indexOf(was['eft'] === 'deny' ? 'undenied' : 'denied')
+}
 
 function changeOf({ side, held, domain, members }: Draft, source: string): PermissionChange {
+  const ofDenial = held.own.permission['eft'] === 'deny'
   return {
-    change: side,
+    change: ofDenial ? (side === 'gains' ? 'denied' : 'undenied') : side,
     permission: held.own.permission,
     was: null,
     domain: domain ?? null,

@@ -94,7 +94,7 @@ describe('models', () => {
       same: false,
       definitions: ['e', 'm'],
     })
-    expect(warnings.map((text) => text.split(':')[0])).toEqual(['The matchers differ', 'The policy effects differ'])
+    expect(warnings.map((text) => text.split(':')[0])).toEqual(['THE MATCHER CHANGED', 'THE POLICY EFFECT CHANGED'])
     const spaced = withEffect.replace('sub, obj, act, eft', 'sub,  obj,   act,   eft')
     expect((await diffOf(withEffect, csv, csv, spaced)).same).toBe(true)
   })
@@ -153,6 +153,24 @@ describe('permissions', () => {
     expect(told(await diffOf(byPriority, 'p, 1, a, /x, GET, allow', 'p, 2, a, /x, GET, allow'))).toEqual([
       'a changes 1 /x GET allow to 2 /x GET allow (0)',
     ])
+  })
+
+  test('that deny are told as what they mean, before all others', async () => {
+    const rules = `${csv}\np, reader, /secret, GET, deny\ng, cron, writer`
+    const other = `${csv.replace('reader, /orders, GET', 'reader, /all, GET')}\np, web, /secret, PUT, deny\ng, cron, writer`
+    expect(told(await diffOf(withEffect, rules, other))).toEqual([
+      'reader undenied /secret GET deny (2)',
+      'reader gains /all GET allow (2)',
+      'reader loses /orders GET allow (2)',
+      'web denied /secret PUT deny (0)',
+    ])
+    expect(
+      told(await diffOf(withEffect, `${csv}\np, x, /a, GET, deny`, csv.replace('reader, /o', 'reader, /p')))[0],
+    ).toBe('x undenied /a GET deny (0)')
+    const turned = csv.replace('POST, allow', 'POST, deny').replace('reader, /orders', 'reader, /all')
+    expect(told(await diffOf(withEffect, csv, turned))[0]).toBe(
+      'writer changes /orders POST allow to /orders POST deny (1)',
+    )
   })
 
   test('are held in the domain of the links', async () => {
@@ -215,6 +233,7 @@ describe('properties', () => {
     const turn = (text: string) =>
       text
         .replace(/ (gains|loses) /, (word) => (word === ' gains ' ? ' loses ' : ' gains '))
+        .replace(/ (un)?denied /, (word) => (word === ' denied ' ? ' undenied ' : ' denied '))
         .replace(/changes (.*) to (\S+ \S+ \S+)/, 'changes $2 to $1')
     await fc.assert(
       fc.asyncProperty(pairs, async ([a, b]) => {
@@ -256,7 +275,8 @@ describe('properties', () => {
 function sides(subject: string, changes: readonly PermissionChange[]): string[] {
   return changes.flatMap(({ change, permission, was }) => {
     const now = Object.values(permission).join(' ')
-    if (was === null) return [`${subject} ${change} ${now}`]
+    const side = change === 'denied' ? 'gains' : change === 'undenied' ? 'loses' : change
+    if (was === null) return [`${subject} ${side} ${now}`]
     return [`${subject} gains ${now}`, `${subject} loses ${Object.values(was).join(' ')}`]
   })
 }
