@@ -76,7 +76,7 @@ export const policyWarnings = {
   ROLE_WITHOUT_MEMBERS: 'Rules speak of a role that nobody has.',
   ROLE_WITHOUT_RULES: 'A role is given, but neither it nor a role of its own has a rule.',
   ROLE_CYCLE: 'Roles have each other, so that they are one role.',
-  PATTERN_FIXES_NOTHING: 'A pattern begins with a wildcard, so that it covers everything.',
+  PATTERN_FIXES_NOTHING: 'A pattern begins with a wildcard.',
   PATTERN_STAR_INSIDE: 'A pattern of keyMatch has a star in its middle; everything after it is ignored.',
   PATTERN_DOT: 'A pattern of keyMatch2 to keyMatch5 has a dot, which stands for any character.',
   PATTERN_NAMES_ALL_EQUAL: 'A pattern of keyMatch4 has a name twice, so that all its names must be the same text.',

@@ -34,7 +34,7 @@ export async function tooWide(
   return problems
 }
 
-/** Patterns that cover everything, and what the functions themselves say of a pattern. */
+/** Patterns that begin with a wildcard, and what the functions themselves say of a pattern. */
 export async function warnOfPatterns(
   model: PolicyModel,
   rows: readonly PolicyRow[],
@@ -56,13 +56,31 @@ function warningOf(functionName: string, pattern: string): { code: PolicyWarning
   const definition: PolicyFunction | undefined = policyFunction(functionName)
   const own = definition?.warning?.(pattern)
   if (own !== undefined) return { code: own.code, message: `${shown(pattern)}: ${own.message}` }
-  if (fixedSegments(functionName, pattern) > 0) return undefined
-  return { code: 'PATTERN_FIXES_NOTHING', message: `${shown(pattern)} begins with a wildcard: it covers everything` }
+  if (!beginsWithWildcard(functionName, pattern)) return undefined
+  return { code: 'PATTERN_FIXES_NOTHING', message: `${shown(pattern)} begins with a wildcard` }
+}
+
+/** Sound: of a regular expression only the usual ways to say "anything" are known. */
+function beginsWithWildcard(functionName: string, pattern: string): boolean {
+  if (functionName === 'ipMatch') return false
+  if (functionName === 'pathMatch' || functionName === 'spiffeMatch') return fixedSegments(functionName, pattern) === 0
+  if (functionName === 'regexMatch') return /^\^?\/?\(?\/?(?:\.|\[\^\/\])[*+]/.test(pattern)
+  const wildcard = wildcards[functionName] ?? /^\/?\*/
+  return wildcard.test(pattern)
+}
+
+/** What a pattern looks like that begins with a wildcard; a star where nothing is named. */
+const wildcards: Readonly<Record<string, RegExp>> = {
+  keyMatch2: /^(?:\/\*|\.\*|\/?:[^/]|\/\.\*)/,
+  keyGet2: /^(?:\/\*|\.\*|\/?:[^/]|\/\.\*)/,
+  keyMatch3: /^(?:\/\*|\.\*|\/?\{[^/]+\}|\/\.\*)/,
+  keyMatch4: /^(?:\/\*|\.\*|\/?\{[^/]+\}|\/\.\*)/,
+  keyMatch5: /^(?:\/\*|\.\*|\/?\{[^/]+\}|\/\.\*)/,
 }
 
 /**
  * How many segments a pattern fixes before its first wildcard: of a path those after the first slash, of a SPIFFE pattern the trust
- * domain and those after it. Infinity where there is no wildcard, and for addresses.
+ * domain and those after it; of an expression or a glob the segments that are plain text from its beginning on. Infinity where there is no wildcard, and for addresses.
  */
 function fixedSegments(functionName: string, pattern: string): number {
   const segments = functionName === 'ipMatch' ? [] : (policyFunction(functionName)?.prefix(pattern) ?? [])

@@ -136,6 +136,28 @@ const cases: Case[] = [
     ['1:4 PATTERN_FIXES_NOTHING', '2:19 PATTERN_FIXES_NOTHING'],
   ],
   [
+    'expressions that begin with a wildcard, and of no others',
+    { m: 'r.sub == p.sub && regexMatch(r.obj, p.obj)' },
+    ['^/a(b|/.*)$', '^(a+)+$', '^/.*$', '^.+/a$', '^/[^/]+/b$', '^/[a-z]+$']
+      .map((text) => `p, ${web}, ${text}, -`)
+      .join('\n'),
+    [3, 4, 5].map((line) => `${String(line)}:${String(web.length + 6)} PATTERN_FIXES_NOTHING`),
+    'begins with a wildcard',
+  ],
+  ...(
+    [
+      ['globMatch', ['/[a-z]*/**', '/**', '/a*', '*/a'], [2, 4]],
+      ['keyMatch', ['/a*', '/*', '*', '/a/*'], [2, 3]],
+      ['keyMatch2', ['/a:b', '/*', '/:x/a', '/a/*'], [2, 3]],
+      ['keyMatch3', ['/a{b}', '/*', '/{x}/a', '/a/*'], [2, 3]],
+    ] as const
+  ).map(([name, patterns, lines]): Case => [
+    `patterns of ${name} that begin with a wildcard, and of no others`,
+    { m: `r.sub == p.sub && ${name}(r.obj, p.obj) && r.act == p.act` },
+    patterns.map((text, index) => `p, ${web}, ${text}, M${String(index)}`).join('\n'),
+    lines.map((line) => `${String(line)}:${String(web.length + 6)} PATTERN_FIXES_NOTHING`),
+  ]),
+  [
     'what a function says of its patterns, in the matcher too',
     { m: 'r.sub == p.sub && keyMatch(r.obj, p.obj) && regexMatch(r.act, "GET")' },
     `p, ${web}, /a*b, -`,
