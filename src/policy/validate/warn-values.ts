@@ -20,7 +20,7 @@ export async function warnOfValues(
   warn: Warn,
   pace: Pace,
 ): Promise<void> {
-  const compared = tokenUses(model).filter((use) => isOnlyCompared(model, use))
+  const compared = tokenUses(model).filter((use) => isDemanded(model.matcher, use.column) && isOnlyCompared(model, use))
   const meant = new Map(compared.map(({ column }) => [column, new Set(literalsBeside(model.matcher, column))]))
   const members = memberTokens(model, links)
   for (const row of rows) {
@@ -47,6 +47,13 @@ function whyUnlikely(token: PolicyToken, value: string): string | undefined {
   }
   if (token !== 'act' || !/[a-z]/.test(value)) return undefined
   return `${shown(value)}, but methods are upper case, and r.act is compared as it stands: did you mean ${shown(value.toUpperCase())}?`
+}
+
+/** Whether every alternative asks something of a column; where one does not, the column may hold a word for people. */
+function isDemanded(condition: Condition, column: string): boolean {
+  if (condition.kind === 'and') return isDemanded(condition.left, column) || isDemanded(condition.right, column)
+  if (condition.kind === 'or') return isDemanded(condition.left, column) && isDemanded(condition.right, column)
+  return usesOf(condition, column).length > 0
 }
 
 /** Whether every use of a column asks for equality with this token, with a text, or for a role of this token. */

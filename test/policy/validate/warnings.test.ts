@@ -190,6 +190,12 @@ const cases: Case[] = [
     ['3:16 VALUE_IMPOSSIBLE'],
   ],
   [
+    'no method that an alternative does not ask about',
+    { m: 'g(r.sub, p.sub) && (r.obj == p.obj && r.act == p.act || pathMatch(r.obj, "/b/c") && r.obj == p.obj)' },
+    `p, reader, /a, call\n${readers}`,
+    [],
+  ],
+  [
     'no method that is a pattern, a role, or asked for in another way',
     { g: 'g = _, _\ng2 = _, _', m: 'g(r.sub, p.sub) && pathMatch(r.obj, p.obj) && g2(r.act, p.act)' },
     `p, reader, /a, read\n${readers}\ng2, GET, read`,
