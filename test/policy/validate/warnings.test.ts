@@ -209,9 +209,11 @@ const cases: Case[] = [
   ],
   [
     'an alternative of the matcher that looks at no rule, also beneath a negation',
-    { m: `${exact} || r.act == "GET" && r.sub == "${web}" || !(r.act != "PUT" || r.obj == p.obj && r.act == "x")` },
+    {
+      m: `${exact} || r.act == "GET" && r.sub == "${web}" || !(r.act != "PUT" || r.act == "x") || !(r.act != "PUT" && r.obj == p.obj)`,
+    },
     `p, reader, /b, GET\n${readers}`,
-    ['14:5 MATCHER_BRANCH_WITHOUT_RULE', '14:5 MATCHER_BRANCH_WITHOUT_RULE'],
+    Array<string>(2).fill('14:5 MATCHER_BRANCH_WITHOUT_RULE'),
     `r.act == "GET" && r.sub == "${web}" reads no column of p`,
   ],
   [
