@@ -6,7 +6,7 @@ import { readingProblem } from './oracle/same-reading.ts'
 import { Pace } from './pace.ts'
 import type { PolicyRow } from './parse/parse-rules.ts'
 import { parseTests, type PolicyTest } from './parse/parse-tests.ts'
-import { problem, type PolicyProblem } from './problem.ts'
+import { problem, shown, warning, type PolicyProblem } from './problem.ts'
 import { verifyManifest, type ManifestVerdict, type PolicyAuthor, type PublicSigner } from './source/manifest.ts'
 import { modelFile, readSource, testsFile, type Snapshot } from './source/source.ts'
 import { failuresOf, runTests, type TestReport } from './tests/run-tests.ts'
@@ -112,7 +112,7 @@ async function compileAndTry(
   const comparing = failed ? undefined : oracle?.compare(cases ?? [], (request) => ruleSet.evaluate(request))
   const [compared, found] = await Promise.all([comparing, warningsOf(policy, pace, ruleSet.rules)])
   const scans = scanWarnings(policy.model, ruleSet.scans)
-  const warnings = [...signed.warnings, ...scans, ...found, ...(compared?.warnings ?? [])]
+  const warnings = [...ignoredFiles(snapshot), ...signed.warnings, ...scans, ...found, ...(compared?.warnings ?? [])]
   if (failed) return { ok: false, snapshot, problems: failuresOf(tests), warnings, tests }
   if (compared !== undefined && compared.problems.length > 0) {
     return { ok: false, snapshot, problems: compared.problems, warnings }
@@ -120,6 +120,17 @@ async function compileAndTry(
   const { rows } = policy
   const { author } = signed
   return { ok: true, snapshot, policy, ruleSet, rows, warnings, tests, compared: compared?.counts ?? null, author }
+}
+
+function ignoredFiles({ ignored = [] }: Snapshot): readonly PolicyProblem[] {
+  return ignored.map((name) =>
+    warning(
+      shown(name),
+      null,
+      'FILE_IGNORED',
+      'this is no part of the policy: model.conf, *.csv and tests.yaml are, in the folder itself',
+    ),
+  )
 }
 
 async function testsOf(

@@ -65,6 +65,7 @@ export type { PolicyProblem }
 
 /** What is worth a look in a policy that is put in force all the same; the closed list of `docs/policy.md`. */
 export const policyWarnings = {
+  FILE_IGNORED: 'A file or folder looks like a part of the policy, and is none.',
   NO_RULES: 'The policy has no rule (p), so that everything is denied.',
   MATCHER_BRANCH_WITHOUT_RULE: 'An alternative of the matcher does not look at the rule.',
   MATCHER_BRANCH_WITHOUT_REQUEST: 'An alternative of the matcher does not look at the request.',

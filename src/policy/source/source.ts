@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { createHash, hash } from 'node:crypto'
 import { isUtf8 } from 'node:buffer'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
@@ -35,6 +36,8 @@ export interface Snapshot {
   readonly atomic: boolean
   /** Text of the manifest; left out where there is none, or where it could not be read. */
   readonly manifest?: string
+  /** Names of what looks like a part of the policy, and is none; left out where there is nothing like it. */
+  readonly ignored?: readonly string[]
 }
 
 export interface SourceOutcome {
@@ -85,24 +88,37 @@ export async function resolveFolder(folder: string): Promise<{ path: string; ato
 }
 
 async function readFolder(path: string, folder: string, atomic: boolean): Promise<SourceOutcome> {
-  let listed: string[]
+  let entries: Dirent[]
   try {
-    listed = await readdir(path)
+    entries = await readdir(path, { withFileTypes: true })
   } catch (fault) {
     const problems = [problem(folder, null, 'FOLDER_UNREADABLE', `cannot list the folder: ${messageOf(fault)}`)]
     return { problems, empty: (fault as NodeJS.ErrnoException).code === 'ENOENT' }
   }
+  const listed = entries.map(({ name }) => name)
   const names = listed.filter(isVersionFile).sort()
+  const ignored = entries.filter(looksLikePolicy).map(({ name }) => name)
   const odd = misnamed(names)
   if (odd.length > 0) return { problems: odd }
   const { files, problems } = await readFiles(path, names)
   if (problems.length > 0) return { problems }
   const signed = listed.includes(manifestFile) ? await readManifest(path) : {}
   return {
-    snapshot: { ...(await snapshotOf(files, atomic)), ...(signed.text === undefined ? {} : { manifest: signed.text }) },
+    snapshot: {
+      ...(await snapshotOf(files, atomic)),
+      ...(signed.text === undefined ? {} : { manifest: signed.text }),
+      ...(ignored.length === 0 ? {} : { ignored: ignored.sort() }),
+    },
     empty: names.length === 0,
     problems: [...missing(names), ...files.flatMap(notText), ...(signed.problem === undefined ? [] : [signed.problem])],
   }
+}
+
+/** What somebody may believe to be a part of the policy: a folder, or a name that differs a little. */
+function looksLikePolicy(entry: Dirent): boolean {
+  const { name } = entry
+  if (isPolicyFile(name) || name.startsWith('..')) return false
+  return entry.isDirectory() || /\.csv$|^model\.|test.*\.ya?ml$|^manifest\./i.test(name)
 }
 
 /** Never throws. */

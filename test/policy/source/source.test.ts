@@ -38,6 +38,24 @@ describe('a policy folder', () => {
     expect((await readSource(folder)).snapshot?.policyVersion).toBe(version)
   })
 
+  test('says what looks like a part of the policy and is none', async () => {
+    writeFiles(folder, {
+      ...files,
+      'deny.CSV': '',
+      '.deny.csv': '',
+      'orders-tests.yaml': '',
+      'README.md': '',
+      'manifest.yaml': '',
+    })
+    mkdirSync(join(folder, 'team-a'))
+    const { snapshot } = await readSource(folder)
+    const names = ['.deny.csv', 'deny.CSV', 'manifest.yaml', 'orders-tests.yaml', 'team-a']
+    expect(snapshot?.ignored).toEqual(names)
+    const outcome = await loadPolicy(folder, { compareWithCasbin: false })
+    const warned = (outcome.warnings ?? []).filter(({ code }) => code === 'FILE_IGNORED')
+    expect(warned.map(({ file }) => file)).toEqual(names.map((name) => JSON.stringify(name)))
+  })
+
   test('with a control character in the name of a file is refused: the version is a digest of lines', async () => {
     writeFiles(folder, { ...files, 'b\n0000  c.csv': 'p, alice, /b, GET\n' })
     expect(await problems()).toEqual([[JSON.stringify('b\n0000  c.csv'), null, 'FILE_UNREADABLE']])
