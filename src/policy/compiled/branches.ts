@@ -29,7 +29,7 @@ function alternatives(condition: Condition): readonly Branch[] {
   return left.length + right.length <= maxBranches ? [...left, ...right] : [[]]
 }
 
-function isLogical(condition: Condition): condition is Logical {
+export function isLogical(condition: Condition): condition is Logical {
   return condition.kind === 'and' || condition.kind === 'or'
 }
 

@@ -1,4 +1,5 @@
 import type { PolicyToken } from '../../decision/rule-set.ts'
+import { isLogical, type Atom } from '../compiled/branches.ts'
 import type { Pace } from '../pace.ts'
 import type { Condition, Operand } from '../parse/matcher.ts'
 import type { PolicyRow } from '../parse/parse-rules.ts'
@@ -20,7 +21,9 @@ export async function warnOfValues(
   warn: Warn,
   pace: Pace,
 ): Promise<void> {
-  const compared = tokenUses(model).filter((use) => isDemanded(model.matcher, use.column) && isOnlyCompared(model, use))
+  const compared = onceEach(tokenUses(model)).filter(
+    (use) => isDemanded(model.matcher, use.column) && isOnlyCompared(model, use),
+  )
   const meant = new Map(compared.map(({ column }) => [column, new Set(literalsBeside(model.matcher, column))]))
   const members = memberTokens(model, links)
   for (const row of rows) {
@@ -37,6 +40,11 @@ export async function warnOfValues(
       }
     }
   }
+}
+
+/** A matcher may compare the same things a thousand times. */
+function onceEach(uses: readonly TokenUse[]): readonly TokenUse[] {
+  return [...new Map(uses.map((use) => [JSON.stringify([use.column, use.token, use.role]), use])).values()]
 }
 
 /** What is said of rules without a doubt is said as RULE_UNREACHABLE; a method or path could have a star after all. */
@@ -69,11 +77,18 @@ function isToken(operand: Operand, token: PolicyToken): boolean {
 
 /** What a column is compared with; for a role its name, for any other use a text that is no name. */
 function usesOf(condition: Condition, column: string): readonly (Operand | string)[] {
+  const uses: (Operand | string)[] = []
+  const waiting = [condition]
+  for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
+    if (isLogical(part)) waiting.push(part.right, part.left)
+    else for (const use of usesOfPart(part, column)) uses.push(use)
+  }
+  return uses
+}
+
+function usesOfPart(condition: Atom, column: string): readonly (Operand | string)[] {
   const isColumn = (operand: Operand) => operand.kind === 'column' && operand.column === column
   switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return [...usesOf(condition.left, column), ...usesOf(condition.right, column)]
     case 'not':
       return usesOf(condition.operand, column).map(() => '!')
     case 'compare': {
