@@ -68,14 +68,6 @@ export class RoleGraph {
       .map(([name]) => name)
   }
 
-  clear(): void {
-    this.#domains.clear()
-  }
-
-  domains(): readonly string[] {
-    return this.scopes().filter((domain) => domain !== undefined)
-  }
-
   /** The domains, and undefined where there are links without one. */
   scopes(): readonly (string | undefined)[] {
     return [...this.#domains.keys()]

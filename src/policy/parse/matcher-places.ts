@@ -1,4 +1,4 @@
-import type { SyntaxNode } from '../oracle/casbin.ts'
+import type { SyntaxNode } from './expression.ts'
 
 /** From where to where a node of a syntax tree reaches in the matcher's text. */
 export interface Reach {

@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors.ts'
-import { parseMatcherText, type SyntaxNode } from '../oracle/casbin.ts'
+import { parseMatcherText, type SyntaxNode } from './expression.ts'
 import type { PolicyProblemCode } from '../problem.ts'
 
 export const maxMatcherLength = 16_384

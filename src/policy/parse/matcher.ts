@@ -1,5 +1,5 @@
 import type { PolicyToken } from '../../decision/rule-set.ts'
-import type { SyntaxNode } from '../oracle/casbin.ts'
+import type { SyntaxNode } from './expression.ts'
 import { policyFunction, policyFunctions, type PolicyFunctionName } from '../patterns/functions.ts'
 import { problem, shown, type PolicyProblem, type PolicyProblemCode } from '../problem.ts'
 import { modelFile } from '../source/source.ts'
