@@ -181,42 +181,6 @@ export function policyFunction(name: string): PolicyFunction | undefined {
 /** What stands for an absent token: it equals nothing, not even itself. */
 export const absent = NaN
 
-/** A function as a matcher calls it, with the pattern as its second argument. */
-export type MatcherFunction = (...values: readonly unknown[]) => unknown
-
-/**
- * The functions as a matcher calls them. What is absent (anything but a text that is not empty) makes every function say
- * false, or give an absent text; so does an empty result.
- */
-export function matcherFunctions(): Record<string, MatcherFunction> {
-  const entries = Object.entries(policyFunctions).map(([name, definition]) => [name, called(definition)] as const)
-  return Object.fromEntries(entries)
-}
-
-/** Compiled patterns that one function keeps; all are forgotten when there are more. */
-const keptPatterns = 10_000
-
-function called({ compile, gives }: PolicyFunction): MatcherFunction {
-  const kept = new Map<string, CompiledPattern>()
-  const compiled = (pattern: string): CompiledPattern => {
-    const found = kept.get(pattern) ?? compile(pattern)
-    if (kept.size >= keptPatterns) kept.clear()
-    kept.set(pattern, found)
-    return found
-  }
-  const nothing = gives === 'truth' ? false : absent
-  return (...values) => {
-    const [value, pattern, third] = values
-    if (!values.every(isPresent) || !isPresent(value) || !isPresent(pattern)) return nothing
-    const result = compiled(pattern)(value, third as string | undefined)
-    return result === '' ? nothing : result
-  }
-}
-
-function isPresent(value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
-}
-
 function problemOf(parsed: Parsed<unknown>): string | undefined {
   return parsed.ok ? undefined : parsed.problem
 }

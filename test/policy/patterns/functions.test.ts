@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { absent, matcherFunctions, policyFunction, policyFunctions } from '../../../src/policy/patterns/functions.ts'
+import { operandReader } from '../../../src/policy/compiled/conditions.ts'
+import { absent, policyFunction, policyFunctions } from '../../../src/policy/patterns/functions.ts'
 
 type Name = keyof typeof policyFunctions
 
@@ -187,7 +188,15 @@ describe('a warning', () => {
 })
 
 describe('the functions of a matcher', () => {
-  const functions = matcherFunctions()
+  const columns = ['value', 'pattern', 'third']
+  const functions = Object.fromEntries(
+    Object.entries(policyFunctions).map(([name, { arity }]) => {
+      const given = columns.slice(0, arity).map((column) => ({ kind: 'column', column }) as const)
+      const call = { kind: 'call', name: name as Name, arguments: given } as const
+      const read = operandReader(call, { tokens: [], columns, roles: new Map() })
+      return [name, (...values: readonly unknown[]) => read([], values)]
+    }),
+  )
 
   test('are false of what is absent, or give an absent text', () => {
     for (const [name, { gives }] of Object.entries(policyFunctions)) {
