@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts'
-import type { KafkaSinkSettings } from './kafka.ts'
+import type { KafkaSinkSettings } from './kafka/sink.ts'
 
 /** One sink as the settings have it. */
 export type SinkSettings =

@@ -4,7 +4,7 @@ import { openSpoolReader, type SpoolReader } from '../spool/reader.ts'
 import { createArchiveSink } from './archive.ts'
 import { backoffMs } from './backoff.ts'
 import { deliver, type Lane } from './deliver.ts'
-import { createKafkaSink } from './kafka.ts'
+import { createKafkaSink } from './kafka/sink.ts'
 import type { DeliveryOpening, FromDeliveryWorker, SinkSettings, ToDeliveryWorker } from './protocol.ts'
 import type { Sink } from './sink.ts'
 

@@ -1,5 +1,5 @@
-import type { KafkaMessage } from '../../src/sinks/kafka-message.ts'
-import type { LanePlace, LaneProducer, ProduceReply } from '../../src/sinks/kafka-lane.ts'
+import type { KafkaMessage } from '../../src/sinks/kafka/message.ts'
+import type { LanePlace, LaneProducer, ProduceReply } from '../../src/sinks/kafka/lane.ts'
 
 /** What goes wrong with one produce, or with one connect. */
 export type KafkaTrouble =

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { createKafkaSink, type KafkaSinkSettings } from '../../src/sinks/kafka.ts'
+import { createKafkaSink, type KafkaSinkSettings } from '../../src/sinks/kafka/sink.ts'
 import type { Sink } from '../../src/sinks/sink.ts'
 import { describeSink, makeRecords } from '../contract/sink.ts'
 import { makeKafkaAuthority } from './kafka/certificates.ts'
@@ -177,7 +177,7 @@ describeWith('kafka', 'the Kafka sink with a real Kafka', () => {
   test('says nothing on the console, and leaves nothing that keeps the process alive', async () => {
     await kafka.createTopic('quiet')
     const program = `
-      const { createKafkaSink } = await import('./src/sinks/kafka.ts')
+      const { createKafkaSink } = await import('./src/sinks/kafka/sink.ts')
       const settings = { brokers: ${JSON.stringify(kafka.brokers)}, topic: 'quiet' }
       const sink = createKafkaSink(settings, { replica: 'web-0', log: () => {} })
       const line = '{"specversion":"1.0","id":"1","type":"t"}'

@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { CountersignError, messageOf } from '../errors.ts'
-import type { KafkaLogin } from './kafka.ts'
+import { CountersignError, messageOf } from '../../errors.ts'
+
+export interface KafkaLogin {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
 
 /** A login as the settings have it: with one of the two. */
 export interface LoginSettings extends Omit<KafkaLogin, 'password'> {
@@ -18,4 +23,9 @@ export function readLogin(sink: string, settings: LoginSettings): KafkaLogin {
     const message = `sinks.${sink}.sasl.passwordFile: ${messageOf(thrown)}`
     throw new CountersignError('CONFIG_INVALID', message, { cause: thrown })
   }
+}
+
+/** The login as a person is told it: `SCRAM-SHA-512 as audit`; undefined without one. Never the password. */
+export function loginName(sasl: KafkaLogin | undefined): string | undefined {
+  return sasl === undefined ? undefined : `${sasl.mechanism.toUpperCase()} as ${sasl.username}`
 }

@@ -1,4 +1,4 @@
-import type { SpooledRecord } from '../spool/spooled-record.ts'
+import type { SpooledRecord } from '../../spool/spooled-record.ts'
 
 /** A record as Kafka carries it. */
 export interface KafkaMessage {

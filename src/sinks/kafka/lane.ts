@@ -1,7 +1,8 @@
-import { CountersignError, messageOf } from '../errors.ts'
-import type { SpooledRecord } from '../spool/spooled-record.ts'
-import { toMessages, type KafkaMessage } from './kafka-message.ts'
-import type { Sink } from './sink.ts'
+import { CountersignError, messageOf } from '../../errors.ts'
+import type { SpooledRecord } from '../../spool/spooled-record.ts'
+import type { Sink } from '../sink.ts'
+import type { Log } from './client.ts'
+import { toMessages, type KafkaMessage } from './message.ts'
 
 /** What a broker answers to one produce, per partition. */
 export interface ProduceReply {
@@ -28,9 +29,6 @@ export interface LaneProducer {
   /** Lets go of all connections at once; whatever is under way fails, and nothing is sent any more. MUST NOT throw. */
   discard(): void
 }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
-export type Log = (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
 
 export interface KafkaLaneOptions {
   readonly topic: string

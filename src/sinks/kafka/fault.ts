@@ -1,4 +1,4 @@
-import { CountersignError, messageOf } from '../errors.ts'
+import { CountersignError, messageOf } from '../../errors.ts'
 
 /** Where a lane delivers, as far as a person needs it to understand a fault. Never the password. */
 export interface KafkaDestination {

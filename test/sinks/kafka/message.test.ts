@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { maxProduceBytes, toMessages } from '../../src/sinks/kafka-message.ts'
-import { makeRecords } from '../contract/sink.ts'
+import { maxProduceBytes, toMessages } from '../../../src/sinks/kafka/message.ts'
+import { makeRecords } from '../../contract/sink.ts'
 
 const contentType = { 'content-type': 'application/cloudevents+json' }
 

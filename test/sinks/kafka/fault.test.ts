@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { CountersignError } from '../../src/errors.ts'
-import { explainKafkaFault } from '../../src/sinks/kafka-fault.ts'
+import { CountersignError } from '../../../src/errors.ts'
+import { explainKafkaFault } from '../../../src/sinks/kafka/fault.ts'
 
 const destination = {
   brokers: ['kafka-0:9092', 'kafka-1:9092'],

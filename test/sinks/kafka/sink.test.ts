@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { createKafkaSink, type KafkaSinkSettings } from '../../src/sinks/kafka.ts'
-import { makeRecords } from '../contract/sink.ts'
+import { createKafkaSink, type KafkaSinkSettings } from '../../../src/sinks/kafka/sink.ts'
+import { makeRecords } from '../../contract/sink.ts'
 
 const unavailable = { code: 'KAFKA_UNAVAILABLE', retryable: true }
 

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from '@jest/globals'
-import { CountersignError, messageOf } from '../../src/errors.ts'
-import { KafkaLane, type LogLevel } from '../../src/sinks/kafka-lane.ts'
-import { maxProduceBytes } from '../../src/sinks/kafka-message.ts'
-import { describeSink, makeRecords } from '../contract/sink.ts'
-import { FakeKafkaPartition, type KafkaTrouble } from '../fakes/kafka-partition.ts'
+import { CountersignError, messageOf } from '../../../src/errors.ts'
+import type { LogLevel } from '../../../src/sinks/kafka/client.ts'
+import { KafkaLane } from '../../../src/sinks/kafka/lane.ts'
+import { maxProduceBytes } from '../../../src/sinks/kafka/message.ts'
+import { describeSink, makeRecords } from '../../contract/sink.ts'
+import { FakeKafkaPartition, type KafkaTrouble } from '../../fakes/kafka-partition.ts'
 
 const topic = 'countersign.audit.v1'
 
