@@ -9,6 +9,7 @@ export const errorCodes = {
   CONFIG_INVALID: 'A setting is unknown or has a value that is not allowed.',
   KAFKA_UNAVAILABLE: 'Kafka did not take a batch: no broker answered, or the broker refused it.',
   KAFKA_REPLY_UNTRUSTED: 'Kafka acknowledged a batch in a way that does not prove that it is new; it is sent again.',
+  KEY_INVALID: 'A signing key or a verifier key cannot be used.',
   LISTEN_REFUSED: 'The address may not be listened on as it is configured.',
   NODE_TOO_OLD: 'This Node.js is older than the oldest that Countersign runs on.',
   SPOOL_FULL: 'The disk, or the space that the spool may use, is full.',

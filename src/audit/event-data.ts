@@ -147,6 +147,8 @@ export interface TrailOpened {
   readonly versions: { readonly countersign: string; readonly node: string }
   /** `sha256:` digest of the settings in force. */
   readonly settings: string
+  /** The public key that the trail's checkpoints are signed with: `<name>+<key id>+<base64>`. */
+  readonly verifierKey: string
 }
 
 export interface TrailClosed {
@@ -174,3 +176,8 @@ export interface TrailGap {
 }
 
 export type TrailData = TrailOpened | TrailClosed | TrailGap
+
+export interface CheckpointData {
+  /** A C2SP signed note: trail, size (this record's sequence minus 1), RFC 6962 root, Ed25519 signature. */
+  readonly note: string
+}

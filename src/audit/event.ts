@@ -6,6 +6,7 @@ import { maskPath } from './redact.ts'
 import type {
   AccessData,
   ActionData,
+  CheckpointData,
   ContextData,
   DecisionData,
   EnvoyData,
@@ -34,6 +35,7 @@ export const eventTypes = {
   access: 'io.countersign.access.v1',
   policy: 'io.countersign.policy.v1',
   trail: 'io.countersign.trail.v1',
+  checkpoint: 'io.countersign.checkpoint.v1',
 } as const
 
 export type EventType = (typeof eventTypes)[keyof typeof eventTypes]
@@ -80,6 +82,10 @@ export function policyEvent(id: string, time: Date, data: PolicyData): AuditEven
 
 export function trailEvent(id: string, time: Date, data: TrailData): AuditEvent {
   return { id, type: eventTypes.trail, time, data }
+}
+
+export function checkpointEvent(id: string, time: Date, data: CheckpointData): AuditEvent {
+  return { id, type: eventTypes.checkpoint, time, data }
 }
 
 /** What Envoy did, from one access-log entry; `outcome` and `envoy` say how it ended and who said so. */

@@ -6,6 +6,7 @@ import type { Decision, DenyReason } from '../../src/decision/decision.ts'
 import { identifyPeer } from '../../src/identity/principal.ts'
 import type { TrustDomain } from '../../src/identity/trust-domain.ts'
 import type { SpooledRecord } from '../../src/spool/spooled-record.ts'
+import { signer } from '../cases/signing-key.ts'
 
 /** A record of a made trail, with its hash. */
 export type MadeRecord = SpooledRecord & { readonly hash: string }
@@ -37,6 +38,7 @@ export function makeTrail(writing: Writing, events: readonly AuditEvent[]): Made
     previous,
     versions: { countersign: '0.1.0', node: '24' },
     settings: `sha256:${'0'.repeat(64)}`,
+    verifierKey: signer.verifierKey,
   }
   let prevHash = firstPrevHash
   return [trailEvent(idOf(1), timeAt(atMs), opened), ...events].map((event, index) => {

@@ -7,6 +7,7 @@ import type { Decision } from '../../src/decision/decision.ts'
 import type { RuleSet } from '../../src/decision/rule-set.ts'
 import { identifyPeer } from '../../src/identity/principal.ts'
 import type { TrustDomain } from '../../src/identity/trust-domain.ts'
+import { signer } from '../cases/signing-key.ts'
 
 const accepted = new Set(['cluster.local' as TrustDomain])
 const trail = 'countersign-0-019aa400-0000-7000-8000-00000000000b'
@@ -95,6 +96,7 @@ function openedAt(time: Date): AuditEvent {
     previous: null,
     versions: { countersign: '0.1.0', node: process.versions.node },
     settings: `sha256:${'0'.repeat(64)}`,
+    verifierKey: signer.verifierKey,
   })
 }
 

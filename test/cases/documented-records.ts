@@ -5,6 +5,7 @@ import { decide } from '../../src/decision/decide.ts'
 import { ordersRequest } from './access-requests.ts'
 import { firstPlace } from './place.ts'
 import { allowed, policyVersion, ruleSetThat } from './rule-sets.ts'
+import { signer } from './signing-key.ts'
 
 const decisionId = uuid(3)
 const ticks = [100, 137]
@@ -51,6 +52,7 @@ const events: readonly AuditEvent[] = [
     },
     versions: { countersign: '0.1.0', node: '24.18.1' },
     settings: `sha256:${'3c'.repeat(32)}`,
+    verifierKey: signer.verifierKey,
   }),
   policyEvent(uuid(2), at('09:59:58.100'), {
     change: 'loaded',
