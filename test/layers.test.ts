@@ -22,7 +22,7 @@ const doors = new Map(
   ]),
 )
 const pure = ['identity', 'decision', 'audit']
-const readSettings = ['app.ts', 'cli/run.ts']
+const readSettings = ['app', 'cli/run.ts']
 
 const all = importsInSource()
 const inside = all.filter((found) => found.specifier.startsWith('.') && target(found) !== undefined)

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { type RunningServer, startServer } from '../app.ts'
+import { type RunningServer, startServer } from '../app/server.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
 import { policyCheckCommand } from './commands/policy-check.ts'

@@ -1,0 +1,30 @@
+import { type Delivery, startDelivery } from '../sinks/delivery.ts'
+import type { Inputs } from './inputs.ts'
+import { spoolDir } from './keeping.ts'
+import type { Parts } from './parts.ts'
+
+/** Starts delivery from the spool to the sinks, and tells each of the other. */
+export function deliverSpool(
+  { settings, sinks }: Inputs,
+  { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>,
+): Delivery {
+  const delivery = startDelivery(
+    { spoolDir: spoolDir(settings), replica: settings.replica, sinks },
+    {
+      onDelivered: (sink, position, records) => {
+        spool.advance(sink, position)
+        metrics.count('countersign_sink_delivered_total', { sink }, records)
+      },
+      onTrouble: (sink, code, message) => {
+        metrics.count('countersign_sink_failures_total', { sink, code })
+        log('warn', 'a delivery failed and will be tried again', { sink, code, problem: message })
+      },
+      log,
+    },
+  )
+  spool.onCommit((appended) => {
+    metrics.count('countersign_records_appended_total', {}, appended)
+    delivery.appended()
+  })
+  return delivery
+}

@@ -1,0 +1,4 @@
+import { createIds } from '../ids.ts'
+
+/** The ids of everything that this process makes. */
+export const newId = createIds()

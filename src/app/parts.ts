@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Policies } from '../policy/in-force/policies.ts'
+import type { Delivery } from '../sinks/delivery.ts'
+import type { Spool } from '../spool/spool.ts'
+import type { PartStates } from '../telemetry/health.ts'
+import { type Log, type OpenLog, openLog } from '../telemetry/log.ts'
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
+import { deliverSpool } from './delivering.ts'
+import type { Inputs } from './inputs.ts'
+import { openSpool } from './keeping.ts'
+import { followPolicy } from './policies.ts'
+
+/** What works behind the ports, from the start of the server to its end. */
+export interface Parts extends Inputs {
+  readonly log: Log
+  readonly closeLog: OpenLog['close']
+  readonly metrics: Metrics
+  readonly spool: Spool
+  readonly delivery: Delivery
+  readonly policy: Policies
+}
+
+/** Starts them, each with what stands before it: nothing is decided before there is a place for its record. */
+export async function startParts(inputs: Inputs, version: string): Promise<Parts> {
+  const { settings } = inputs
+  const { log, close: closeLog } = openLog(settings.log.level, settings.replica)
+  const metrics = createMetrics()
+  const spool = await openSpool(settings, version)
+  const delivery = deliverSpool(inputs, { log, metrics, spool })
+  const policy = await followPolicy(inputs, { log, metrics, spool })
+  return { ...inputs, log, closeLog, metrics, spool, delivery, policy }
+}
+
+/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
+export async function stopParts({ policy, spool, delivery }: Parts, graceMs: number): Promise<number> {
+  await policy.stop()
+  // A disk that hangs must not keep the process: the trail then stays open, as after a crash.
+  await within(graceMs, spool.seal())
+  await delivery.stop(spool.status().lastPosition, graceMs)
+  await within(graceMs, spool.close())
+  return spool.status().waitingRecords
+}
+
+/** What health is told of them. */
+export function statesOf({ policy, spool, delivery }: Parts): PartStates {
+  return { policy: policy.status(), spool: spool.status(), sinks: delivery.status() }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const done = new AbortController()
+  await Promise.race([work, sleep(ms, undefined, { signal: done.signal }).catch(() => undefined)])
+  done.abort()
+}
