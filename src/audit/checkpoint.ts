@@ -17,7 +17,7 @@ export interface Checkpoint {
 export interface CheckpointSigner {
   /** The public key in the form `<name>+<key id, 8 hex digits>+<base64>`, for those who verify. */
   readonly verifierKey: string
-  /** The signed note; ends with a newline. */
+  /** The signed note; ends with a newline. Throws a RangeError for what a checkpoint cannot state. */
   sign(checkpoint: Checkpoint): string
 }
 
@@ -44,17 +44,20 @@ export type OpenedCheckpoint =
 /** The algorithm byte of Ed25519 in key ids and verifier keys. */
 const ed25519 = 1
 const keyBytes = 32
+const rootBytes = 32
 const idBytes = 4
 const signatureBytes = 64
 /** SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410). */
 const spkiHead = Buffer.from('302a300506032b6570032100', 'hex')
-/** A key's name: not empty, no space, no plus sign (signed-note), nothing that does not show. */
+/** What signed-note lets a key be named: no Unicode space, no plus sign. */
+const anyKeyName = /^[^\s+\u0085]+$/
+/** What a key of ours, or a trusted one, may be named: also nothing that does not show. */
 const keyName = /^[^\s+\p{C}]+$/u
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
-const signatureLine = /^— (\S+) (\S+)$/
-/** More signatures than any checkpoint has; a note is not to be a place to spend time in. */
+/** What the first line of a checkpoint of ours may be. */
+const originName = keyName
+/** Signed-note asks for 16, of up to 5 kB each; a note is not to be a place to spend time in. */
 const maxSignatures = 16
-const maxNoteLength = 16 * 1024
+const maxNoteLength = 128 * 1024
 
 /** Makes a signer of an Ed25519 private key (PKCS #8, PEM). Throws KEY_INVALID for another key, or a name that a note cannot carry. */
 export function createCheckpointSigner(name: string, privateKeyPem: string): CheckpointSigner {
@@ -85,8 +88,8 @@ export function parseVerifierKey(text: string): Parsed<VerifierKey> {
   const wrong = (problem: string): Parsed<VerifierKey> => ({ ok: false, problem })
   if (!keyName.test(name)) return wrong('the form is NAME+ID+KEY, without spaces')
   if (!/^[0-9a-f]{8}$/.test(id)) return wrong('the id, after the first "+", is 8 lower-case hex digits')
-  const bytes = base64.test(encoded) ? Buffer.from(encoded, 'base64') : Buffer.alloc(0)
-  if (bytes.length !== 1 + keyBytes || bytes[0] !== ed25519 || bytes.toString('base64') !== encoded) {
+  const bytes = bytesIn(encoded)
+  if (bytes?.length !== 1 + keyBytes || bytes[0] !== ed25519) {
     return wrong('the key, after the second "+", is base64 of the byte 1 and 32 bytes of an Ed25519 key')
   }
   const raw = bytes.subarray(1)
@@ -106,10 +109,13 @@ export function openCheckpoint(note: string, keys: readonly VerifierKey[]): Open
     return { ok: false, reason: 'malformed', problem: 'the note is not a signed checkpoint' }
   }
   let signedBy: VerifierKey | undefined
+  const text = Buffer.from(parts.text)
   for (const { name, id, signature } of parts.signatures) {
-    const key = keys.find((known) => known.name === name && known.id.equals(id))
-    if (key === undefined) continue
-    if (signature.length !== signatureBytes || !verify(null, Buffer.from(parts.text), key.publicKey, signature)) {
+    // More than one, where the short ids of two trusted keys happen to be the same.
+    const known = keys.filter((key) => key.name === name && key.id.equals(id))
+    if (known.length === 0) continue
+    const key = known.find(({ publicKey }) => isSignature(signature, text, publicKey))
+    if (key === undefined) {
       const problem = `the signature of ${name} (key ${id.toString('hex')}) does not fit the checkpoint`
       return { ok: false, reason: 'bad-signature', problem, checkpoint }
     }
@@ -132,34 +138,53 @@ interface NoteSignature {
 }
 
 function splitNote(note: string): { readonly text: string; readonly signatures: readonly NoteSignature[] } | undefined {
+  // U+FFFD is what a lenient reader makes of bytes that are not UTF-8, which a note must not hold.
   // eslint-disable-next-line no-control-regex
-  if (note.length > maxNoteLength || /[\u0000-\u0009\u000b-\u001f\u007f\ufffd]/.test(note)) return undefined
+  if (note.length > maxNoteLength || !note.isWellFormed() || /[\u0000-\u0009\u000b-\u001f\ufffd]/.test(note)) {
+    return undefined
+  }
   const split = note.lastIndexOf('\n\n')
   if (split === -1 || !note.endsWith('\n')) return undefined
   const lines = note.slice(split + 2, -1).split('\n')
+  if (lines.length > maxSignatures) return undefined
   const signatures = lines.map(signatureIn)
-  if (lines.length > maxSignatures || !signatures.every((signature) => signature !== undefined)) return undefined
+  if (!signatures.every((signature) => signature !== undefined)) return undefined
   return { text: note.slice(0, split + 1), signatures }
 }
 
 function signatureIn(line: string): NoteSignature | undefined {
-  const [, name = '', encoded = ''] = signatureLine.exec(line) ?? []
-  const bytes = Buffer.from(encoded, 'base64')
-  if (!keyName.test(name) || !base64.test(encoded) || bytes.length <= idBytes) return undefined
+  const [dash, name = '', encoded = '', ...rest] = line.split(' ')
+  const bytes = bytesIn(encoded)
+  if (dash !== '—' || rest.length > 0 || !anyKeyName.test(name)) return undefined
+  if (bytes === undefined || bytes.length <= idBytes) return undefined
   return { name, id: bytes.subarray(0, idBytes), signature: bytes.subarray(idBytes) }
+}
+
+function isSignature(signature: Buffer, text: Buffer, key: KeyObject): boolean {
+  return signature.length === signatureBytes && verify(null, text, key, signature)
 }
 
 /** Lines behind the root are extensions: signed, and nothing that is understood here. */
 function checkpointIn(text: string): Checkpoint | undefined {
-  const [origin = '', size = '', encoded = '', ...rest] = text.slice(0, -1).split('\n')
-  const root = Buffer.from(encoded, 'base64')
+  const [origin = '', size = '', encoded = '', ...extensions] = text.slice(0, -1).split('\n')
+  const root = bytesIn(encoded)
+  // 16 digits are more than any trail has records; signed-note has no limit.
   const isSize = /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size))
-  if (origin === '' || !isSize || root.length !== keyBytes || root.toString('base64') !== encoded) return undefined
-  return rest.includes('') ? undefined : { origin, size: Number(size), root }
+  if (origin === '' || !isSize || root?.length !== rootBytes || extensions.includes('')) return undefined
+  return { origin, size: Number(size), root }
 }
 
 function textOf({ origin, size, root }: Checkpoint): string {
+  if (!originName.test(origin) || !Number.isSafeInteger(size) || size < 0 || root.length !== rootBytes) {
+    throw new RangeError(`no checkpoint can state size ${String(size)} of ${JSON.stringify(origin)}`)
+  }
   return `${origin}\n${String(size)}\n${root.toString('base64')}\n`
+}
+
+/** RFC 4648, section 4: the one encoding that the bytes have; undefined for anything else. */
+function bytesIn(encoded: string): Buffer | undefined {
+  const bytes = Buffer.from(encoded, 'base64')
+  return bytes.toString('base64') === encoded ? bytes : undefined
 }
 
 function keyId(name: string, rawKey: Buffer): Buffer {

@@ -9,9 +9,13 @@ const nodePrefix = Buffer.from([1])
 /** Root of the tree without leaves: the SHA-256 of nothing. */
 export const emptyRoot: Buffer = hash('sha256', '', 'buffer')
 
-/** The leaf of a record, given by its hash (64 hex digits). */
+/** The leaf of a record, given by its hash. Throws a RangeError for anything but 64 hex digits. */
 export function leafHash(recordHash: string): Buffer {
-  return leafOf(Buffer.from(recordHash, 'hex'))
+  const bytes = Buffer.from(recordHash, 'hex')
+  if (recordHash.length !== 2 * digestBytes || bytes.length !== digestBytes) {
+    throw new RangeError('a record’s hash has 64 hex digits')
+  }
+  return hash('sha256', Buffer.concat([leafPrefix, bytes], 1 + digestBytes), 'buffer')
 }
 
 /** The node above two others. */
@@ -74,15 +78,52 @@ export class MerkleTree {
 }
 
 /**
- * The audit path of the leaf at `index` (from 0), from its sibling up to the root's child (RFC 6962, section 2.1.1).
- * `recordHashes` holds the 32 bytes of each record's hash, in order of sequence. Throws a RangeError for an index outside.
+ * The audit path of one leaf, made while its tree grows (RFC 6962, section 2.1.1). Like the tree, it holds one node for each bit of
+ * the size, and the path so far.
  */
-export function inclusionProof(recordHashes: Buffer, index: number): Buffer[] {
-  const size = recordHashes.length / digestBytes
-  if (!Number.isInteger(index) || index < 0 || index >= size) {
-    throw new RangeError(`there is no leaf ${String(index)} in a tree of ${String(size)}`)
+export class LeafPath {
+  readonly #index: number
+  #size = 0
+  readonly #edge: PathNode[] = []
+
+  /** Follows the leaf that is added as number `index`, from 0. */
+  constructor(index: number) {
+    this.#index = index
   }
-  return pathIn(recordHashes, index)
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds the leaf of a record, given by its hash (64 hex digits), in order of sequence from the first on. */
+  append(recordHash: string): void {
+    let node: PathNode = { digest: leafHash(recordHash), path: this.#size === this.#index ? [] : undefined }
+    for (let size = this.#size; size % 2 === 1; size = (size - 1) / 2) node = above(this.#edge.pop() as PathNode, node)
+    this.#edge.push(node)
+    this.#size += 1
+  }
+
+  /** The root over all leaves so far, and the path up to it from the leaf's sibling on. Throws a RangeError before the leaf is there. */
+  prove(): { readonly root: Buffer; readonly path: readonly Buffer[] } {
+    const top = this.#edge.reduceRight<PathNode | undefined>(
+      (right, left) => (right ? above(left, right) : left),
+      undefined,
+    )
+    if (top?.path !== undefined) return { root: top.digest, path: top.path }
+    throw new RangeError(`there is no leaf ${String(this.#index)} in a tree of ${String(this.#size)}`)
+  }
+}
+
+/** The root of a subtree; where it holds the leaf that is followed, with the path from there up to it. */
+interface PathNode {
+  readonly digest: Buffer
+  readonly path: readonly Buffer[] | undefined
+}
+
+function above(left: PathNode, right: PathNode): PathNode {
+  const digest = nodeHash(left.digest, right.digest)
+  if (left.path !== undefined) return { digest, path: [...left.path, right.digest] }
+  return { digest, path: right.path === undefined ? undefined : [...right.path, left.digest] }
 }
 
 /** The root that a proof leads to; undefined where the proof does not have the length that `index` and `size` ask for. */
@@ -102,36 +143,7 @@ export function rootOfInclusion(
     node = at % 2 === 1 ? nodeHash(sibling, node) : nodeHash(node, sibling)
     ;[at, last] = [half(at), half(last)]
   }
-  while (at % 2 === 0 && at === last && last > 0) [at, last] = [half(at), half(last)]
   return last === 0 ? node : undefined
-}
-
-function pathIn(leaves: Buffer, index: number): Buffer[] {
-  const size = leaves.length / digestBytes
-  if (size === 1) return []
-  const split = largestPowerBelow(size)
-  const left = leaves.subarray(0, split * digestBytes)
-  const right = leaves.subarray(split * digestBytes)
-  return index < split ? [...pathIn(left, index), rootOf(right)] : [...pathIn(right, index - split), rootOf(left)]
-}
-
-function rootOf(leaves: Buffer): Buffer {
-  const size = leaves.length / digestBytes
-  if (size === 1) return leafOf(leaves)
-  const split = largestPowerBelow(size) * digestBytes
-  return nodeHash(rootOf(leaves.subarray(0, split)), rootOf(leaves.subarray(split)))
-}
-
-function leafOf(recordHash: Buffer): Buffer {
-  if (recordHash.length !== digestBytes) throw new RangeError('a record’s hash has 32 bytes')
-  return hash('sha256', Buffer.concat([leafPrefix, recordHash], 1 + digestBytes), 'buffer')
-}
-
-/** The largest power of two below `size`, which is above 1. */
-function largestPowerBelow(size: number): number {
-  let power = 1
-  while (power * 2 < size) power *= 2
-  return power
 }
 
 function bitsIn(size: number): number {
