@@ -162,6 +162,35 @@ export const settingsSchema = z.strictObject({
       z.discriminatedUnion('type', [archiveSink, kafkaSink]),
     )
     .refine((sinks) => Object.keys(sinks).length > 0, 'at least one sink is needed: records have to go somewhere')
+  checkpoint: z
+    .strictObject({
+      keyName: z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,126}$/, 'up to 127 letters, digits, ".", "_", "/" and "-"')
+        .default('countersign')
+        .describe('Name of the signing key in checkpoints, the same on every server that has the same key.'),
+      keyFile: text
+        .optional()
+        .describe(
+          'File with the Ed25519 private key (PEM) that signs checkpoints; one of its own where it is left out.',
+        ),
+      everyRecords: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(1000)
+        .describe('A checkpoint is signed after so many records at the latest,'),
+      everyMs: milliseconds
+        .min(100)
+        .default(10_000)
+        .describe('and after so many milliseconds, also without any traffic.'),
+      file: text
+        .optional()
+        .describe(
+          'File outside the trail that gets each checkpoint; `checkpoints.ndjson` in the data folder by default.',
+        ),
+    })
+    .prefault({}),
     .refine(
       (sinks) => Object.values(sinks).filter(({ type }) => type === 'archive').length <= 1,
       'one sink of type archive at the most: two would write the same files',

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { CountersignError, messageOf } from '../errors.ts'
+import { writeDurably } from '../keys/durable-file.ts'
 
 /**
  * Writes a file that others may read (0644), so that whoever reads the path finds the old text or the new one, whole.
@@ -16,17 +17,5 @@ export function replaceFile(flag: string, path: string, text: string): void {
   } catch (fault) {
     rmSync(fresh, { force: true })
     throw new CountersignError('USAGE', `${flag}: ${path} cannot be written: ${messageOf(fault)}`, { cause: fault })
-  }
-}
-
-/** Writes a file that does not exist yet, with exactly these rights. Throws what the file system says. */
-export function writeDurably(path: string, text: string, mode: number): void {
-  const file = openSync(path, 'wx', mode)
-  try {
-    fchmodSync(file, mode)
-    writeFileSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
   }
 }

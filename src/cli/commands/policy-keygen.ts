@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs'
 import { Command } from 'commander'
 import { CountersignError, messageOf } from '../../errors.ts'
+import { writeDurably } from '../../keys/durable-file.ts'
 import { newSigningKey } from '../../policy/source/manifest-keys.ts'
 import { commanderOutput, exitByUsage, visible, type Io } from '../print.ts'
-import { writeDurably } from '../replace-file.ts'
 
 const examples = `
 Makes FILE (the private key, mode 0600) and FILE.pub (the public key). Nothing is overwritten. Keep the private key where
