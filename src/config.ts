@@ -31,15 +31,21 @@ const archiveSink = z.strictObject({
   format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
 })
 
+const topicName = z.string().regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$/, 'up to 249 letters, digits, ".", "_" and "-"')
+
 const kafkaSink = z.strictObject({
   type: z.literal('kafka').describe('A sink that produces the records to a Kafka topic.'),
   format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
   brokers: z.array(broker).min(1).describe('HOST:PORT of one or more brokers to begin with.'),
-  topic: z
-    .string()
-    .regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$/, 'up to 249 letters, digits, ".", "_" and "-"')
-    .default('countersign.audit.v1')
-    .describe('The topic; it has to exist.'),
+  topic: topicName.default('countersign.audit.v1').describe('The topic; it has to exist.'),
+  checkpointTopic: topicName
+    .optional()
+    .describe('A second topic, which gets the checkpoints alone; without it they stand in the first one only.'),
+  topicCheck: z
+    .enum(['enforce', 'warn'])
+    .default('enforce')
+    .describe('What a topic that can lose records comes to: nothing is delivered to it, or a warning.'),
+  compression: z.enum(['none', 'gzip', 'zstd']).default('zstd').describe('How batches are compressed.'),
   tls: z
     .union([
       z.boolean(),
@@ -68,7 +74,7 @@ const kafkaSink = z.strictObject({
     .describe('Logs in to the brokers.'),
 })
 
-export const settingsSchema = z.strictObject({
+const allSettings = z.strictObject({
   listen: address.prefault('127.0.0.1:9191').describe('Where Envoy asks: HOST:PORT, or unix:PATH.'),
   admin: parsedBy(parseTcpAddress)
     .prefault('127.0.0.1:9190')
@@ -140,6 +146,14 @@ export const settingsSchema = z.strictObject({
         .max(60_000)
         .default(120)
         .describe('How long an answer waits for its record, in milliseconds; never later than Envoy’s own deadline.'),
+      require: z
+        .enum(['disk', 'kafka'])
+        .default('disk')
+        .describe('Where a record has to be before its answer is given: on disk, or in every Kafka sink too.'),
+    })
+    .refine(({ mode, require: where }) => where === 'disk' || mode === 'strict', {
+      path: ['require'],
+      message: '"disk" where audit.mode is best-effort: no answer waits for its record',
     })
     .prefault({}),
   spool: z
@@ -148,7 +162,13 @@ export const settingsSchema = z.strictObject({
         .int()
         .min(1024 * 1024)
         .default(4 * 1024 ** 3)
-        .describe('Bytes of records that may wait for a sink; when they are reached, requests are denied.'),
+        .describe('Bytes of records that the spool may hold; those kept for replay alone are freed first.'),
+      whenFull: z
+        .enum(['deny', 'drop-newest'])
+        .default('deny')
+        .describe(
+          'While it is full: requests are denied and access logs held up, or what is new is dropped and counted.',
+        ),
       retainDeliveredMs: z
         .int()
         .min(0)
@@ -156,12 +176,6 @@ export const settingsSchema = z.strictObject({
         .describe('How long delivered records stay in the spool, in milliseconds.'),
     })
     .prefault({}),
-  sinks: z
-    .record(
-      z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'up to 63 lower-case letters, digits and "-"'),
-      z.discriminatedUnion('type', [archiveSink, kafkaSink]),
-    )
-    .refine((sinks) => Object.keys(sinks).length > 0, 'at least one sink is needed: records have to go somewhere')
   checkpoint: z
     .strictObject({
       keyName: z
@@ -191,6 +205,16 @@ export const settingsSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  sinks: z
+    .record(
+      z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'up to 63 lower-case letters, digits and "-"'),
+      z.discriminatedUnion('type', [archiveSink, kafkaSink]),
+    )
+    .refine(
+      ({ checkpoints }) => checkpoints === undefined,
+      '"checkpoints" is the name of the checkpoint file’s own cursor',
+    )
+    .refine((sinks) => Object.keys(sinks).length > 0, 'at least one sink is needed: records have to go somewhere')
     .refine(
       (sinks) => Object.values(sinks).filter(({ type }) => type === 'archive').length <= 1,
       'one sink of type archive at the most: two would write the same files',
@@ -236,6 +260,12 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({}),
 })
+
+/** The settings, and what one of them demands of another. */
+export const settingsSchema = allSettings.refine(
+  ({ audit, sinks }) => audit.require === 'disk' || Object.values(sinks).some(({ type }) => type === 'kafka'),
+  { path: ['audit', 'require'], message: '"disk" where no sink is of type kafka' },
+)
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>
 

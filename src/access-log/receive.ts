@@ -18,14 +18,14 @@ export interface ReceiveParts {
   readonly onMalformed: (logger: Logger) => void
 }
 
-/** Events of one stream that may wait for the disk before the stream is held up. */
+/** Events of one stream that may wait for the disk before the stream is held up; all streams together have a bound of their own. */
 const streamBacklog = 1024
 /** Events of one stream that are made before Checks, which wait on the same thread, get their turn. */
 const eventsPerTurn = 8
 
 /**
  * Receives one access-log stream to its end. Envoy waits for no acknowledgement, and drops what it cannot send: the stream is
- * read on while the disk is slow, up to a bound, and then held up by flow control. A message is undefined where its bytes
+ * read on while the disk is slow, up to a bound, and then held up by flow control: nothing more is read from the connection. A message is undefined where its bytes
  * could not be decoded. Rejects only when the stream does.
  */
 export async function receive(
@@ -44,6 +44,7 @@ export async function receive(
     logger = loggerOf(message.identifier) ?? logger
     for (const event of eventsOf(message, logger, parts)) {
       parts.onEvent(event)
+      await parts.auditLog.room()
       await backlog.add(parts.auditLog.record(event))
       taken += 1
       if (taken % eventsPerTurn === 0) await nextTurn()

@@ -11,9 +11,15 @@ export function deliverSpool(
   const delivery = startDelivery(
     { spoolDir: spoolDir(settings), replica: settings.replica, sinks },
     {
-      onDelivered: (sink, position, records) => {
-        spool.advance(sink, position)
-        metrics.count('countersign_sink_delivered_total', { sink }, records)
+      onDelivered: (cursor, records) => {
+        spool.advance(cursor)
+        metrics.count('countersign_sink_delivered_total', { sink: cursor.sink }, records)
+      },
+      onRewound: (cursor, message) => {
+        const { sink, position } = cursor
+        spool.advance(cursor)
+        metrics.count('countersign_sink_rewinds_total', { sink })
+        log('error', 'a sink lost records that it had taken', { sink, position, problem: message })
       },
       onTrouble: (sink, code, message) => {
         metrics.count('countersign_sink_failures_total', { sink, code })

@@ -7,6 +7,7 @@ import type { LoadOptions } from '../policy/load.ts'
 import { parseSpiffePattern, type SpiffePattern } from '../policy/patterns/spiffe-match.ts'
 import { readSigners } from '../policy/source/manifest.ts'
 import { readLogin } from '../sinks/kafka/login.ts'
+import { lanesOf } from '../sinks/lanes.ts'
 import type { SinkSettings } from '../sinks/protocol.ts'
 
 /** What the settings name, read and checked before anything is started. */
@@ -14,6 +15,7 @@ export interface Inputs {
   readonly settings: Settings
   readonly listening: ListenerSettings
   readonly callers: readonly SpiffePattern[]
+  /** Every lane of delivery, by the name of its cursor. */
   readonly sinks: Readonly<Record<string, SinkSettings>>
   readonly loading: LoadOptions
 }
@@ -29,12 +31,12 @@ export function readInputs(settings: Settings): Inputs {
   }
 }
 
-/** The sinks with their logins. Throws CONFIG_INVALID where a password's file cannot be read. */
+/** The lanes of delivery, with their logins. Throws CONFIG_INVALID where a password's file cannot be read. */
 export function readSinks(settings: Settings): Inputs['sinks'] {
   const sinks = Object.entries(settings.sinks).map(
     ([name, sink]) => [name, sinkSettings(settings, name, sink)] as const,
   )
-  return Object.fromEntries(sinks)
+  return lanesOf(Object.fromEntries(sinks), settings.checkpoint.file ?? join(settings.data, 'checkpoints.ndjson'))
 }
 
 function sinkSettings(settings: Settings, name: string, sink: Settings['sinks'][string]): SinkSettings {

@@ -1,25 +1,57 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Settings, settingsDigest } from '../config.ts'
 import { CountersignError, messageOf } from '../errors.ts'
+import { makeDurableFolder } from '../spool/folder.ts'
+import type { SpoolOpening } from '../spool/protocol.ts'
 import { Spool } from '../spool/spool.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { reopeningTeller } from '../telemetry/spool.ts'
 import { newId } from './ids.ts'
+import type { Inputs } from './inputs.ts'
+import { openCheckpoints } from './signing.ts'
 
-/** Opens the spool in the data folder, which is made where it is absent. Throws the spool's codes. */
-export async function openSpool(settings: Settings, version: string): Promise<Spool> {
-  makeDataFolder(settings.data)
-  const { audit, replica, spool } = settings
-  const opening = {
+interface Told {
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/**
+ * Opens the spool in the data folder, which is made where it is absent; should its file be lost meanwhile, another takes its place.
+ * Throws the spool's codes, or KEY_INVALID.
+ */
+export async function openSpool({ settings, sinks }: Inputs, version: string, { log, metrics }: Told): Promise<Spool> {
+  const { audit, data, replica, spool } = settings
+  makeDataFolder(data)
+  const opening: SpoolOpening = {
     dir: spoolDir(settings),
     replica,
     trail: `${replica}-${newId()}`,
     openedId: newId(),
     versions: { countersign: version, node: process.version },
     settings: settingsDigest(settings),
-    sinks: Object.keys(settings.sinks),
+    sinks: Object.keys(sinks),
     retainDeliveredMs: spool.retainDeliveredMs,
+    maxBytes: spool.maxBytes,
+    checkpoints: openCheckpoints(settings, log),
+    known: [],
+    distrust: null,
   }
-  return Spool.open(opening, { ...audit, maxBytes: spool.maxBytes }, { newId, now: () => new Date() })
+  const keeping = { ...audit, ...spool, requiredSinks: requiredSinks(settings) }
+  return Spool.open(opening, keeping, {
+    newId,
+    now: () => new Date(),
+    onMissed: (of, reason) => {
+      metrics.count('countersign_events_missed_total', { of, reason })
+    },
+    onReopening: reopeningTeller(metrics, log),
+  })
+}
+
+/** Where Kafka has to have a record, every sink of that type has to: an answer is not given while one of them lacks it. */
+function requiredSinks({ audit, sinks }: Settings): readonly string[] {
+  if (audit.require === 'disk') return []
+  return Object.keys(sinks).filter((name) => sinks[name]?.type === 'kafka')
 }
 
 export function spoolDir(settings: Settings): string {
@@ -28,7 +60,7 @@ export function spoolDir(settings: Settings): string {
 
 function makeDataFolder(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeDurableFolder(dir, 0o700)
   } catch (thrown) {
     throw new CountersignError('SPOOL_FAILED', `data: cannot make ${dir}: ${messageOf(thrown)}`)
   }

@@ -18,6 +18,8 @@ export interface Parts extends Inputs {
   readonly spool: Spool
   readonly delivery: Delivery
   readonly policy: Policies
+  /** Aborted when the server begins to stop. */
+  readonly stopping: AbortController
 }
 
 /** Starts them, each with what stands before it: nothing is decided before there is a place for its record. */
@@ -25,25 +27,28 @@ export async function startParts(inputs: Inputs, version: string): Promise<Parts
   const { settings } = inputs
   const { log, close: closeLog } = openLog(settings.log.level, settings.replica)
   const metrics = createMetrics()
-  const spool = await openSpool(settings, version)
+  const spool = await openSpool(inputs, version, { log, metrics })
   const delivery = deliverSpool(inputs, { log, metrics, spool })
   const policy = await followPolicy(inputs, { log, metrics, spool })
-  return { ...inputs, log, closeLog, metrics, spool, delivery, policy }
+  return { ...inputs, log, closeLog, metrics, spool, delivery, policy, stopping: new AbortController() }
 }
 
 /** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
-export async function stopParts({ policy, spool, delivery }: Parts, graceMs: number): Promise<number> {
+export async function stopParts({ policy, spool, delivery, log }: Parts, graceMs: number): Promise<number> {
   await policy.stop()
   // A disk that hangs must not keep the process: the trail then stays open, as after a crash.
   await within(graceMs, spool.seal())
   await delivery.stop(spool.status().lastPosition, graceMs)
   await within(graceMs, spool.close())
-  return spool.status().waitingRecords
+  const { waitingRecords, missed } = spool.status()
+  if (missed > 0)
+    log('error', 'events have no record, and no gap could be written that counts them', { events: missed })
+  return waitingRecords
 }
 
 /** What health is told of them. */
-export function statesOf({ policy, spool, delivery }: Parts): PartStates {
-  return { policy: policy.status(), spool: spool.status(), sinks: delivery.status() }
+export function statesOf({ policy, spool, delivery, stopping }: Parts): PartStates {
+  return { stopping: stopping.signal.aborted, policy: policy.status(), spool: spool.status(), sinks: delivery.status() }
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {

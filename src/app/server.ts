@@ -58,6 +58,7 @@ export async function startServer(settings: Settings, version: string): Promise<
 async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: number }> {
   const { graceMs } = parts.settings.shutdown
   parts.log('info', 'stopping')
+  parts.stopping.abort()
   listener.setServing(false)
   await listener.drain(graceMs)
   const left = await stopParts(parts, graceMs)

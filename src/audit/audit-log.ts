@@ -26,4 +26,10 @@ export interface AuditLog {
    * could not be kept (counted in a `gap`); a caller that waits for it before it reads more is slowed to what the disk takes.
    */
   record(event: AuditEvent): Promise<boolean>
+
+  /**
+   * Resolves when there is room for one more event of `record`. Whoever brings many MUST wait for it before it makes the next:
+   * what comes all the same may be dropped, and counted. MUST NOT reject; resolves at once where what comes is refused anyway.
+   */
+  room(): Promise<void>
 }

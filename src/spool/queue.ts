@@ -1,20 +1,5 @@
 import type { EncodedEvent } from '../audit/record.ts'
-
-/** One event on its way to the disk. */
-export interface Pending {
-  event: EncodedEvent
-  readonly kind: 'decision' | 'access'
-  readonly time: Date
-  /** Whether it is tried again after a batch that failed; otherwise its caller is told, and waits no more. */
-  mayWait: boolean
-  /** Where it stands: waiting here, in the batch under way, or in that batch with its answer already given. */
-  state: 'queued' | 'taken' | 'taken-late'
-  /** Tells the caller whether the record was kept; undefined once it has been told. */
-  settle: ((kept: boolean) => void) | undefined
-  /** Makes the event that takes this one's place where it comes too late; undefined where it may wait as long as it takes. */
-  readonly replacement: ((superseding: boolean) => EncodedEvent) | undefined
-  timer: NodeJS.Timeout | undefined
-}
+import type { Pending } from './pending.ts'
 
 const batchEvents = 512
 const batchCharacters = 2 * 1024 * 1024

@@ -9,6 +9,8 @@ export interface SpoolWorker {
   readonly ended: Promise<Error | undefined>
   /** Asks for one thing; one is asked at a time. Never rejects; does not resolve where the thread ends instead. */
   ask(message: ToSpoolWorker): Promise<FromSpoolWorker>
+  /** Ends the thread wherever it is; resolves when it has ended. A system call that hangs holds it up. */
+  terminate(): Promise<void>
 }
 
 export function startSpoolWorker(opening: SpoolOpening): SpoolWorker {
@@ -28,6 +30,9 @@ export function startSpoolWorker(opening: SpoolOpening): SpoolWorker {
       const answered = answer()
       worker.postMessage(message)
       return answered
+    },
+    terminate: async () => {
+      await worker.terminate()
     },
   }
 }

@@ -1,82 +1,82 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GapReason, TrailGap } from '../audit/event-data.ts'
-import { trailEvent } from '../audit/event.ts'
-import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
-import type { ErrorCode } from '../errors.ts'
-import { Gaps } from './gaps.ts'
+import type { GapReason } from '../audit/event-data.ts'
+import { type Allowed, type Batch, emptyBatch, eventsOf, Waiting } from './batch.ts'
+import type { OnMissed } from './gaps.ts'
+import type { OpenedSpool } from './opened.ts'
+import { type Fate, fateOf, Outcomes } from './outcomes.ts'
+import type { Pending } from './pending.ts'
+import { gapReasonOf, overflowOf, type SpoolProblem } from './problem.ts'
 import type { Cursor, FromSpoolWorker, SpoolState, ToSpoolWorker } from './protocol.ts'
-import { type Kinds, type Pending, Queue } from './queue.ts'
-import type { SpoolWorker } from './spool-worker.ts'
+import type { Queue } from './queue.ts'
+import type { Reopening } from './reopening.ts'
 
 export interface WriterContext {
   readonly newId: () => string
   readonly now: () => Date
   /** Bytes that may wait for a sink before access events are held. */
   readonly maxBytes: number
-  /** Told of each event that is on the disk. */
-  readonly onKept: (pending: Pending) => void
-  /** Told of each event that will not be; it has been counted for a gap. */
-  readonly onLost: (pending: Pending) => void
-}
-
-export interface WriterProblem {
-  readonly code: ErrorCode
-  readonly message: string
-  /** Whether it may pass by itself. */
-  readonly retryable: boolean
-}
-
-/** What the worker is writing. */
-interface Batch {
-  readonly pending: readonly Pending[]
-  readonly gaps: readonly TrailGap[]
-  readonly cursors: readonly Cursor[]
+  /** Told of each event that is on the disk, with its position. */
+  readonly onKept: (pending: Pending, position: number) => void
+  /** Told after each commit, with the number of records that it appended. */
+  readonly onCommitted: (state: SpoolState, appended: number) => void
+  /** Told that the file is lost: what was committed to it may be gone, until it turns up in the next one. */
+  readonly onLostFile: () => void
+  /** Told of the file that takes its place. */
+  readonly onNewFile: (state: SpoolState) => void
+  /** Told of each event that will have no record. */
+  readonly onMissed: OnMissed
+  /** Told where the queue became shorter, or nothing more is taken. */
+  readonly onRoom: () => void
 }
 
 type Failed = Extract<FromSpoolWorker, { kind: 'failed' }>
+type Committed = Extract<FromSpoolWorker, { kind: 'committed' }>
 
 const retryMs = 250
+/** The file is looked at this often: it may have been deleted, replaced or damaged while nobody wrote to it. */
+const checkMs = 500
 /** Cursors that no batch carries are written by themselves after this long. */
 const cursorMs = 200
-/** Gaps are written no more often than this: a refused request must not cost more disk than a kept one. */
-const gapMs = 1000
 
 /**
  * Hands batches to the worker, one at a time: what gathers while one is under way goes with the next. A batch that fails for a
- * reason that may pass is tried again, without what must not wait; any other failure is final.
+ * reason that may pass is tried again, without what must not wait. Any other failure is final for the file: a new one takes its
+ * place, and what waits goes there.
  */
 export class Writer {
-  readonly #worker: SpoolWorker
+  #opened: OpenedSpool
+  readonly #reopening: Reopening
   readonly #context: WriterContext
-  readonly #queue = new Queue()
-  readonly #gaps = new Gaps()
-  readonly #cursors = new Map<string, number>()
-  readonly #commitListeners: ((appended: number) => void)[] = []
+  readonly #waiting: Waiting
+  readonly #outcomes: Outcomes
   #state: SpoolState
-  #problem: WriterProblem | null = null
-  #phase: 'open' | 'failed' | 'sealed' = 'open'
+  #problem: SpoolProblem | null = null
+  /** `lost`: there is no file, and none will be opened any more. */
+  #phase: 'open' | 'sealed' | 'lost' = 'open'
   #stopping = false
   #scheduled = false
   #running: Promise<void> | undefined
-  #ended: WriterProblem | undefined
-  /** Answers in place of a thread that is gone. */
-  #abandon: ((problem: WriterProblem) => void) | undefined
-  /** Resolves when the worker is free. */
-  #asked: Promise<unknown> = Promise.resolve()
+  /** Since when the worker has not answered, by the monotonic clock; undefined where nothing was asked. */
+  #askedSinceMs: number | undefined
+  /** Set where the thread ended by itself. */
+  #ended = false
+  #checkIsDue = false
+  readonly #checkTimer: NodeJS.Timeout
   #gapTimer: NodeJS.Timeout | undefined
-  /** When a gap may be written next, by the monotonic clock. */
-  #nextGapMs = 0
   #cursorTimer: NodeJS.Timeout | undefined
 
-  constructor(worker: SpoolWorker, state: SpoolState, context: WriterContext) {
-    this.#worker = worker
-    this.#state = state
+  constructor(opened: OpenedSpool, reopening: Reopening, context: WriterContext) {
+    this.#opened = opened
+    this.#state = opened.state
+    this.#reopening = reopening
     this.#context = context
-    void worker.ended.then((error) => {
-      this.#ended = threadEnded(error)
-      this.#abandon?.(this.#ended)
-      this.#fail(this.#ended)
-    })
+    this.#waiting = new Waiting(context.onMissed)
+    this.#outcomes = new Outcomes(this.#waiting, context.onKept)
+    this.#follow(opened)
+    this.#checkTimer = setInterval(() => {
+      this.#checkIsDue = true
+      this.#schedule()
+    }, checkMs)
   }
 
   get state(): SpoolState {
@@ -84,17 +84,13 @@ export class Writer {
   }
 
   /** Why nothing can be written at the moment, or null. */
-  get problem(): WriterProblem | null {
+  get problem(): SpoolProblem | null {
     return this.#problem
   }
 
-  /** Why decisions must be refused although the disk takes them, or null: too much waits for a sink. */
-  get overflow(): WriterProblem | null {
-    const { waitingBytes } = this.#state
-    const { maxBytes } = this.#context
-    if (waitingBytes < maxBytes) return null
-    const message = `${waitingBytes} bytes wait for a sink; spool.maxBytes allows ${maxBytes}`
-    return { code: 'SPOOL_FULL', message, retryable: true }
+  /** How long the worker has been at what it was asked last, in milliseconds; 0 where it is idle. */
+  get underWayMs(): number {
+    return this.#askedSinceMs === undefined ? 0 : performance.now() - this.#askedSinceMs
   }
 
   /** Set from the call of `seal` or `close` on: nothing new belongs into the trail. */
@@ -103,32 +99,30 @@ export class Writer {
   }
 
   get queue(): Pick<Queue, 'length' | 'characters' | 'replace' | 'remove'> {
-    return this.#queue
+    return this.#waiting.queue
   }
 
-  onCommit(listener: (appended: number) => void): void {
-    this.#commitListeners.push(listener)
+  /** Number of events that were refused or lost and stand in no gap yet. */
+  get missed(): number {
+    return this.#waiting.gaps.events
   }
 
   push(pending: Pending): void {
-    this.#queue.push(pending)
+    this.#waiting.queue.push(pending)
     this.#schedule()
   }
 
   /** Counts an event that will have no record; a gap says so with the next batch. */
   miss(of: 'decision' | 'access', reason: GapReason, time: Date): void {
-    this.#gaps.add(of, reason, time)
-    this.#gapTimer ??= setTimeout(
-      () => {
-        this.#gapTimer = undefined
-        this.#schedule()
-      },
-      Math.max(0, this.#nextGapMs - performance.now()),
-    )
+    this.#waiting.gaps.add(of, reason, time)
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined
+      this.#schedule()
+    }, this.#waiting.gapInMs)
   }
 
-  advance(sink: string, position: number): void {
-    this.#cursors.set(sink, position)
+  advance(cursor: Cursor): void {
+    this.#waiting.cursors.add(cursor)
     this.#cursorTimer ??= setTimeout(() => {
       this.#cursorTimer = undefined
       void this.#run()
@@ -137,24 +131,31 @@ export class Writer {
 
   /** Writes what waits, and `closed`. Gives up where the disk fails meanwhile: then the trail stays open. */
   async seal(): Promise<void> {
-    this.#stopping = true
+    this.#stop()
     await this.#run()
     if (this.#phase !== 'open' || this.#problem !== null) return
-    // From here on no gap may follow `closed`.
+    // From here on neither a gap nor a checkpoint that is asked for may follow `closed`.
     this.#phase = 'sealed'
     const reply = await this.#ask({ kind: 'seal', closedId: this.#context.newId() })
-    if (reply.kind !== 'committed') return
-    this.#state = reply.state
-    this.#tellAppended(1)
+    if (reply.kind === 'committed') this.#committed(emptyBatch, reply)
+    if (reply.kind === 'failed') this.#problem = problemOf(reply)
   }
 
   /** Writes the last cursors and lets go of the file. */
   async close(): Promise<void> {
-    this.#stopping = true
+    this.#stop()
     clearTimeout(this.#cursorTimer)
     clearTimeout(this.#gapTimer)
     await this.#run()
-    if (this.#phase !== 'failed') await this.#ask({ kind: 'close' })
+    if (this.#phase !== 'lost') await this.#opened.close()
+  }
+
+  #stop(): void {
+    this.#stopping = true
+    clearInterval(this.#checkTimer)
+    this.#checkIsDue = false
+    this.#reopening.stop()
+    this.#context.onRoom()
   }
 
   #schedule(): void {
@@ -174,122 +175,103 @@ export class Writer {
 
   async #writeAll(): Promise<void> {
     while (this.#hasWork()) {
-      const reply = await this.#writeBatch()
+      const isCheck = this.#checkIsDue
+      this.#checkIsDue = false
+      const batch = isCheck ? emptyBatch : this.#waiting.take(this.#allowed())
+      this.#context.onRoom()
+      const reply = await this.#ask(isCheck ? { kind: 'check' } : this.#append(batch))
+      if (reply.kind === 'committed') this.#committed(batch, reply)
       if (reply.kind !== 'failed') continue
-      if (this.#stopping) break
-      await sleep(retryMs)
+      if (!reply.retryable) await this.#replaceFile(batch, reply)
+      else if (await this.#failed(batch, reply)) break
     }
     // In the same turn as the last look for work: what is pushed from now on starts it anew.
     this.#running = undefined
   }
 
-  async #writeBatch(): Promise<FromSpoolWorker> {
-    const batch = this.#takeBatch()
-    const reply = await this.#ask({ kind: 'append', events: this.#eventsOf(batch), cursors: batch.cursors })
-    if (reply.kind === 'committed') this.#committed(batch, reply.state)
-    if (reply.kind === 'failed') this.#failed(batch, reply)
-    return reply
-  }
-
   #hasWork(): boolean {
-    if (this.#phase === 'failed') return false
-    return this.#queue.has(this.#kinds()) || this.#gapsAreDue() || this.#cursors.size > 0
-  }
-
-  #gapsAreDue(): boolean {
-    if (this.#phase !== 'open' || this.#gaps.empty) return false
-    return this.#stopping || performance.now() >= this.#nextGapMs
+    if (this.#phase === 'lost') return false
+    return this.#ended || this.#checkIsDue || this.#waiting.has(this.#allowed())
   }
 
   /** At the end, what was held is written too: it would be lost otherwise. */
-  #kinds(): Kinds {
-    return this.overflow === null || this.#stopping ? 'all' : 'decisions'
+  #allowed(): Allowed {
+    const isFull = overflowOf(this.#state, this.#context.maxBytes) !== null
+    const kinds = isFull && !this.#stopping ? 'decisions' : 'all'
+    if (this.#phase !== 'open') return { kinds, gaps: 'none' }
+    return { kinds, gaps: this.#stopping ? 'all' : 'due' }
   }
 
-  #takeBatch(): Batch {
-    const cursors = [...this.#cursors].map(([sink, position]) => ({ sink, position }))
-    this.#cursors.clear()
-    const gaps = this.#gapsAreDue() ? this.#gaps.take() : []
-    if (gaps.length > 0) this.#nextGapMs = performance.now() + gapMs
-    return { pending: this.#queue.take(this.#kinds()), gaps, cursors }
-  }
-
-  #eventsOf({ gaps, pending }: Batch): EncodedEvent[] {
+  #append(batch: Batch): ToSpoolWorker {
     const { newId, now } = this.#context
-    return [...gaps.map((gap) => encodeEvent(trailEvent(newId(), now(), gap))), ...pending.map(({ event }) => event)]
+    return { kind: 'append', events: eventsOf(batch, newId, now()), cursors: batch.cursors }
   }
 
-  #committed({ pending, gaps }: Batch, state: SpoolState): void {
+  #committed(batch: Batch, { state, first }: Committed): void {
+    const appended = state.lastSequence - this.#state.lastSequence
     this.#state = state
     this.#problem = null
-    for (const one of pending) this.#context.onKept(one)
-    const appended = pending.length + gaps.length
-    if (appended > 0) this.#tellAppended(appended)
+    this.#context.onCommitted(state, appended)
+    this.#outcomes.committed(batch, first)
   }
 
-  #failed({ pending, gaps, cursors }: Batch, { code, message, retryable }: Failed): void {
-    const problem = { code, message, retryable }
-    if (!retryable) {
-      this.#lose(pending, gapReasonOf(problem))
-      this.#fail(problem)
-      return
+  /** Resolves with whether there is no time left to try again. */
+  async #failed(batch: Batch, reply: Failed): Promise<boolean> {
+    this.#problem = problemOf(reply)
+    this.#outcomes.refused(batch, gapReasonOf(reply))
+    if (!this.#stopping) await sleep(retryMs)
+    return this.#stopping
+  }
+
+  async #replaceFile(batch: Batch, { code, message }: Failed): Promise<void> {
+    this.#problem = { code, message, retryable: true }
+    this.#outcomes.uncertain(batch)
+    this.#context.onLostFile()
+    const { trail, lastSequence: sequence } = this.#state
+    // A thread that ended by itself leaves a file that can be judged like that of a process that was killed.
+    const lost = { problem: this.#problem, distrust: this.#ended ? null : message, trail, sequence }
+    await this.#opened.leave()
+    const tellProblem = (problem: SpoolProblem): void => {
+      this.#problem = problem
     }
-    this.#problem = problem
-    this.#gaps.restore(gaps)
-    for (const { sink, position } of cursors) {
-      if (!this.#cursors.has(sink)) this.#cursors.set(sink, position)
-    }
-    const lost = pending.filter(({ mayWait }) => !mayWait)
-    this.#lose(lost, gapReasonOf(problem))
-    this.#queue.giveBack(pending.filter(({ mayWait }) => mayWait))
+    const opened = this.#phase === 'open' ? await this.#reopening.open(lost, tellProblem) : undefined
+    if (opened === undefined) this.#giveUp(batch)
+    else this.#goOn(opened, batch, fateOf(lost, opened))
   }
 
-  /** Nothing more can be written to this file. */
-  #fail(problem: WriterProblem): void {
-    if (this.#phase === 'failed') return
-    this.#phase = 'failed'
-    this.#problem = problem
-    this.#lose(this.#queue.clear(), 'SPOOL_DAMAGED')
+  #goOn(opened: OpenedSpool, batch: Batch, fate: Fate): void {
+    this.#opened = opened
+    this.#ended = false
+    this.#state = opened.state
+    this.#problem = null
+    this.#follow(opened)
+    this.#context.onNewFile(opened.state)
+    this.#context.onCommitted(opened.state, opened.state.lastSequence)
+    this.#outcomes.resolved(batch, fate)
   }
 
-  #lose(pending: readonly Pending[], reason: GapReason): void {
-    for (const one of pending) {
-      this.#gaps.add(one.kind, reason, one.time)
-      this.#context.onLost(one)
-    }
+  /** The process ends without a file. */
+  #giveUp(batch: Batch): void {
+    this.#phase = 'lost'
+    this.#outcomes.givenUp(batch)
+    this.#context.onRoom()
   }
 
-  /** One question at a time, whoever asks. */
-  #ask(message: ToSpoolWorker): Promise<FromSpoolWorker> {
-    const answered = this.#asked.then(() => this.#askAlone(message))
-    this.#asked = answered
-    return answered
-  }
-
-  /** A thread that ends instead of answering has failed for good. */
-  #askAlone(message: ToSpoolWorker): Promise<FromSpoolWorker> {
-    const ended = this.#ended
-    if (ended !== undefined) return Promise.resolve({ kind: 'failed', ...ended })
-    return new Promise((resolve) => {
-      this.#abandon = (problem) => {
-        resolve({ kind: 'failed', ...problem })
-      }
-      void this.#worker.ask(message).then(resolve)
+  #follow(opened: OpenedSpool): void {
+    opened.onEnd(() => {
+      this.#ended = true
+      this.#schedule()
     })
   }
 
-  #tellAppended(records: number): void {
-    for (const listener of this.#commitListeners) listener(records)
+  async #ask(message: ToSpoolWorker): Promise<FromSpoolWorker> {
+    this.#askedSinceMs = performance.now()
+    const reply = await this.#opened.ask(message)
+    this.#askedSinceMs = undefined
+    return reply
   }
 }
 
-/** What a gap says of events that were refused because of a problem. */
-export function gapReasonOf({ code, retryable }: WriterProblem): GapReason {
-  if (code === 'SPOOL_FULL') return 'SPOOL_FULL'
-  return retryable ? 'DEADLINE' : 'SPOOL_DAMAGED'
-}
-
-export function threadEnded(error: Error | undefined): WriterProblem {
-  const message = `the spool’s thread ended${error === undefined ? '' : `: ${error.message}`}`
-  return { code: 'SPOOL_FAILED', message, retryable: false }
+function problemOf({ code, message, retryable }: Failed): SpoolProblem {
+  return { code, message, retryable }
 }

@@ -24,6 +24,8 @@ interface Refused {
 
 /** What is asked of the parts; telemetry knows none of them. */
 export interface PartStates {
+  /** Set once the server has begun to stop. */
+  readonly stopping: boolean
   readonly policy: {
     readonly inForce: { readonly policyVersion: string; readonly since: Date; readonly origin: string } | null
     readonly refused: Refused | null
@@ -33,13 +35,14 @@ export interface PartStates {
   }
   /** `retryable`: the spool may write again by itself. */
   readonly spool: { readonly problem: (Fault & { readonly retryable: boolean }) | null }
-  readonly sinks: ReadonlyMap<string, { readonly problem: Fault | null }>
+  readonly sinks: ReadonlyMap<string, { readonly problem: Fault | null; readonly topicProblems: readonly string[] }>
 }
 
-/** Parts without which no request can be allowed: rules, and a disk to record it on. */
-export function readinessOf({ policy, spool }: PartStates): readonly PartHealth[] {
+/** Parts without which no request can be allowed: rules, and a place to record it in time. */
+export function readinessOf({ stopping, policy, spool }: PartStates): readonly PartHealth[] {
   const unusable = `no usable policy has been loaded: ${firstProblem(policy.refused)}`
   return [
+    { part: 'server', problem: stopping ? 'it is stopping' : null },
     { part: 'policy', problem: policy.inForce === null ? unusable : null },
     { part: 'spool', problem: faultText(spool.problem) },
   ]
@@ -57,7 +60,10 @@ export function warningsOf({ policy, sinks }: PartStates): readonly PartHealth[]
     { part: 'policy', problem: olderInForce(policy) },
     { part: 'policy copy', problem: policy.copyProblem },
     { part: 'policy candidate', problem: refused && `the candidate’s version is refused: ${firstProblem(refused)}` },
-    ...[...sinks].map(([name, { problem }]) => ({ part: `sink ${name}`, problem: faultText(problem) })),
+    ...[...sinks].map(([name, { problem, topicProblems }]) => ({
+      part: `sink ${name}`,
+      problem: faultText(problem) ?? (topicProblems.length === 0 ? null : `its topic: ${topicProblems.join('; ')}`),
+    })),
   ]
 }
 

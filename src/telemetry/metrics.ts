@@ -17,14 +17,42 @@ export const metricTable = {
   countersign_spool_waiting_records: { type: 'gauge', help: 'Records in the spool that a sink lacks.', labels: [] },
   countersign_spool_waiting_bytes: { type: 'gauge', help: 'Bytes of those records.', labels: [] },
   countersign_spool_oldest_waiting_seconds: { type: 'gauge', help: 'Age of the oldest of them.', labels: [] },
+  countersign_spool_retained_bytes: { type: 'gauge', help: 'Bytes of records that are kept for replay.', labels: [] },
   countersign_spool_queued_events: { type: 'gauge', help: 'Events in memory that wait for the disk.', labels: [] },
   countersign_spool_writable: { type: 'gauge', help: '1 while the spool can append.', labels: [] },
+  countersign_spool_lost_total: {
+    type: 'counter',
+    help: 'Files of the spool that could be written to no more.',
+    labels: ['code'],
+  },
+  countersign_spool_reopened_total: { type: 'counter', help: 'Files that took the place of a lost one.', labels: [] },
+  countersign_events_missed_total: {
+    type: 'counter',
+    help: 'Events that have no record; a gap counts them.',
+    labels: ['of', 'reason'],
+  },
+  countersign_checkpoint_records: { type: 'gauge', help: 'Records that the last checkpoint signs.', labels: [] },
+  countersign_checkpoint_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the last checkpoint was signed, in seconds since 1970.',
+    labels: [],
+  },
   countersign_sink_lag_records: { type: 'gauge', help: 'Records that the sink lacks.', labels: ['sink'] },
   countersign_sink_delivered_total: { type: 'counter', help: 'Records that the sink has taken.', labels: ['sink'] },
   countersign_sink_failures_total: {
     type: 'counter',
     help: 'Deliveries that failed and were tried again.',
     labels: ['sink', 'code'],
+  },
+  countersign_sink_rewinds_total: {
+    type: 'counter',
+    help: 'Times that the sink had lost records, and the spool was delivered again.',
+    labels: ['sink'],
+  },
+  countersign_sink_topic_problems: {
+    type: 'gauge',
+    help: 'Ways in which the sink’s topic is not as it should be.',
+    labels: ['sink'],
   },
   countersign_access_log_entries_total: {
     type: 'counter',

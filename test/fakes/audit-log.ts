@@ -25,6 +25,8 @@ export class FakeAuditLog implements AuditLog {
   readonly appended: AppendOptions[] = []
   /** Says when an event of `record` is durable; at once where it is left out. */
   durable: () => Promise<unknown> = () => Promise.resolve()
+  /** Says when there is room for another event of `record`; at once where it is left out. */
+  hasRoom: () => Promise<unknown> = () => Promise.resolve()
 
   constructor(behaviour: Behaviour = 'keeps') {
     this.#behaviour = behaviour
@@ -56,6 +58,10 @@ export class FakeAuditLog implements AuditLog {
     this.#keep(event)
     await this.durable()
     return true
+  }
+
+  async room(): Promise<void> {
+    await this.hasRoom()
   }
 
   #keep(event: AuditEvent): void {
