@@ -9,7 +9,7 @@ export interface SegmentFile {
   close(): Promise<void>
 }
 
-export type OpenFile = (path: string, flags: 'a' | 'ax', mode: number) => Promise<SegmentFile>
+export type OpenFile = (path: string, flags: 'a' | 'ax' | 'w', mode: number) => Promise<SegmentFile>
 
 /** End of a segment: it is `bytes` long and its last record is `last`. */
 export interface SegmentEnd {

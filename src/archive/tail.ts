@@ -2,7 +2,8 @@ import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { checkLine } from '../audit/chain.ts'
 import { maxRecordBytes } from '../audit/redact.ts'
-import { endOfRecord, segmentPath, type ArchiveRecord, type Segment } from './layout.ts'
+import { endOfRecord, isSealed, segmentPath, type ArchiveRecord, type SealedSegment, type Segment } from './layout.ts'
+import { readManifest } from './manifest.ts'
 import { syncFolder, type SegmentEnd } from './open-segment.ts'
 import { listSegments, readSegment } from './read.ts'
 
@@ -15,6 +16,7 @@ export type Tail = SegmentEnd | { readonly last: number; readonly segment?: unde
  */
 export async function repairTail(archiveDir: string, trail: string): Promise<Tail> {
   for (const segment of (await segmentsOf(archiveDir, trail)).reverse()) {
+    if (isSealed(segment)) return { last: await lastOfSealed(archiveDir, segment) }
     const path = join(archiveDir, segmentPath(segment))
     const end = await cutToLines(path)
     if (end.bytes > 0) {
@@ -39,6 +41,7 @@ export async function findKept(
   const segments = await segmentsOf(archiveDir, records[0]?.trail ?? '')
   for (const [index, segment] of segments.entries()) {
     if (segment.first > highest || (segments[index + 1]?.first ?? Infinity) <= lowest) continue
+    if (isSealed(segment) && (await lastOfSealed(archiveDir, segment)) < lowest) continue
     for await (const line of readSegment(join(archiveDir, segmentPath(segment)))) {
       const text = line.bytes.toString()
       const record = line.end === 'newline' ? wanted.get(endOfRecord(text)?.sequence ?? 0) : undefined
@@ -46,6 +49,17 @@ export async function findKept(
     }
   }
   return kept
+}
+
+/** By its manifest, or, where that is damaged, by its lines. */
+async function lastOfSealed(archiveDir: string, segment: SealedSegment): Promise<number> {
+  const manifest = await readManifest(archiveDir, segment)
+  if (manifest !== undefined) return manifest.last
+  let last = segment.first
+  for await (const line of readSegment(join(archiveDir, segmentPath(segment)))) {
+    last = Math.max(last, endOfRecord(line.bytes.toString())?.sequence ?? 0)
+  }
+  return last
 }
 
 async function segmentsOf(archiveDir: string, trail: string): Promise<Segment[]> {

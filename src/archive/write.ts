@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CountersignError, messageOf } from '../errors.ts'
 import { durableFolder, keepPrivate, OpenSegment, type OpenFile, type SegmentEnd } from './open-segment.ts'
 import { endOfRecord, segmentPath, type ArchiveRecord, type Segment } from './layout.ts'
+import { Sealer, type SealingOptions } from './sealer.ts'
 import { findKept, repairTail, type Tail } from './tail.ts'
 
 export interface ArchiveWriter {
@@ -19,14 +20,19 @@ export interface ArchiveWriter {
 export interface ArchiveOptions {
   /** Size from which a segment is not gone on with, in bytes. Default 64 MiB. */
   readonly maxSegmentBytes?: number
+  /** Seals segments in the background once nothing more is added to them; left out, they stay open. */
+  readonly sealing?: SealingOptions
   /** How files are opened; for tests of failing disks. */
   readonly openFile?: OpenFile
 }
 
 /** Opens the archive in `dir`. Touches nothing before the first record is appended. */
 export function openArchive(dir: string, options: ArchiveOptions = {}): ArchiveWriter {
-  return new SegmentWriter(dir, options.maxSegmentBytes ?? 64 * 1024 * 1024, options.openFile ?? open)
+  return new SegmentWriter(dir, options)
 }
+
+const defaultSegmentBytes = 64 * 1024 * 1024
+const defaultSealAfterMs = 3_600_000
 
 /** Day of a record that does not say when it was recorded. */
 const noDay = '0000-00-00'
@@ -35,23 +41,31 @@ class SegmentWriter implements ArchiveWriter {
   readonly #dir: string
   readonly #maxBytes: number
   readonly #openFile: OpenFile
+  readonly #sealer: Sealer | undefined
+  readonly #sealAfterMs: number
   /** What is durable of each trail that this writer has touched. */
-  readonly #tails = new Map<string, Tail>()
+  readonly #tails = new Map<string, Promise<Tail>>()
   #current: OpenSegment | undefined
-  #isPrivate = false
+  #currentSince = 0
+  #isBegun = false
+  #sweeping: Promise<void> | undefined
 
-  constructor(dir: string, maxBytes: number, openFile: OpenFile) {
+  constructor(dir: string, options: ArchiveOptions) {
+    const { maxSegmentBytes = defaultSegmentBytes, openFile = open, sealing } = options
     this.#dir = dir
-    this.#maxBytes = maxBytes
+    this.#maxBytes = maxSegmentBytes
     this.#openFile = openFile
+    this.#sealer = sealing === undefined ? undefined : new Sealer(dir, sealing)
+    this.#sealAfterMs = sealing === undefined ? Infinity : (sealing.afterMs ?? defaultSealAfterMs)
   }
 
   async append(records: readonly ArchiveRecord[]): Promise<void> {
     try {
-      if (!this.#isPrivate) await keepPrivate(this.#dir)
-      this.#isPrivate = true
+      if (!this.#isBegun) await keepPrivate(this.#dir)
       for (const run of runsOfOneTrail(records)) await this.#appendRun(run)
       await this.#commit()
+      if (!this.#isBegun) this.#sweeping = this.#sealer?.sweep((trail) => this.#release(trail))
+      this.#isBegun = true
     } catch (fault) {
       await this.#abandon()
       if (fault instanceof CountersignError && fault.code === 'ARCHIVE_UNWRITABLE') throw fault
@@ -61,6 +75,12 @@ class SegmentWriter implements ArchiveWriter {
   }
 
   async close(): Promise<void> {
+    await this.#closeCurrent()
+    await this.#sealer?.stop()
+    await this.#sweeping
+  }
+
+  async #closeCurrent(): Promise<void> {
     await this.#current?.close()
     this.#current = undefined
   }
@@ -77,9 +97,13 @@ class SegmentWriter implements ArchiveWriter {
     }
   }
 
-  async #tailOf(trail: string): Promise<Tail> {
-    const tail = this.#tails.get(trail) ?? (await repairTail(this.#dir, trail))
+  #tailOf(trail: string): Promise<Tail> {
+    const known = this.#tails.get(trail)
+    if (known !== undefined) return known
+    const tail = repairTail(this.#dir, trail)
     this.#tails.set(trail, tail)
+    // Not known after all: the next append looks again.
+    tail.catch(() => this.#tails.delete(trail))
     return tail
   }
 
@@ -87,14 +111,53 @@ class SegmentWriter implements ArchiveWriter {
     const { trail, sequence, line } = record
     const day = endOfRecord(line)?.day ?? noDay
     const room = this.#maxBytes - Buffer.byteLength(line) - 1
-    if (this.#current?.segment.trail === trail && fits(this.#current.written, day, sequence, room)) return this.#current
-    await this.#commit()
-    await this.close()
+    if (this.#current?.segment.trail === trail && this.#canGoOn(this.#current, day, sequence, room))
+      return this.#current
+    await this.#finish(trail)
     const tail = await this.#tailOf(trail)
-    this.#current = fits(tail, day, sequence, room)
-      ? await this.#reopen(tail)
-      : await this.#create({ day, trail, first: sequence, copy: 0 }, tail)
+    const { segment: left, last } = tail
+    if (fits(tail, day, sequence, room)) {
+      this.#current = await this.#reopen(tail)
+    } else {
+      if (left !== undefined) this.#seal(left, last)
+      this.#current = await this.#create({ day, trail, first: sequence, copy: 0 }, tail)
+    }
+    this.#currentSince = performance.now()
     return this.#current
+  }
+
+  #canGoOn(current: OpenSegment, day: string, sequence: number, room: number): boolean {
+    const isYoung = performance.now() - this.#currentSince < this.#sealAfterMs
+    return isYoung && fits(current.written, day, sequence, room)
+  }
+
+  /** Ends the segment that is written; with another trail to come, the trail is ended with it. */
+  async #finish(next: string): Promise<void> {
+    const current = this.#current
+    if (current === undefined) return
+    await this.#commit()
+    await this.#closeCurrent()
+    const { segment, last } = current.durable
+    this.#seal(segment, last)
+    // Segments of it that stood open before this writer came.
+    if (segment.trail !== next) void this.#sealer?.addTrail(segment.trail).catch(() => undefined)
+  }
+
+  /** From here on nothing is added to the segment. */
+  #seal(segment: Segment, last: number): void {
+    if (this.#sealer === undefined) return
+    this.#tails.set(segment.trail, Promise.resolve({ last }))
+    this.#sealer.add(segment)
+  }
+
+  /** Whether the trail, which an earlier process left, is not written here: then its open segments are repaired and let go. */
+  async #release(trail: string): Promise<boolean> {
+    if (this.#tails.has(trail)) return false
+    const tail = repairTail(this.#dir, trail).then(({ last }) => ({ last }))
+    this.#tails.set(trail, tail)
+    tail.catch(() => this.#tails.delete(trail))
+    await tail
+    return true
   }
 
   async #reopen(tail: SegmentEnd): Promise<OpenSegment> {
@@ -118,7 +181,7 @@ class SegmentWriter implements ArchiveWriter {
   async #commit(): Promise<void> {
     if (this.#current === undefined) return
     const tail = await this.#current.sync()
-    this.#tails.set(this.#current.segment.trail, tail)
+    this.#tails.set(this.#current.segment.trail, Promise.resolve(tail))
   }
 
   /** Gives up the segment after a fault: what is not known to be durable is cut off, and nothing is added to it again. */
@@ -129,9 +192,10 @@ class SegmentWriter implements ArchiveWriter {
     await failed.close().catch(() => undefined)
     const path = join(this.#dir, segmentPath(failed.segment))
     const { last, bytes } = failed.durable
-    this.#tails.set(failed.segment.trail, { last })
+    this.#tails.set(failed.segment.trail, Promise.resolve({ last }))
     // Where even this fails, readers know a line that is cut short and stands again, whole, in the next segment.
     await (bytes === 0 ? unlink(path) : truncate(path, bytes)).catch(() => undefined)
+    if (bytes > 0) this.#sealer?.add(failed.segment)
   }
 }
 

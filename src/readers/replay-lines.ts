@@ -18,6 +18,8 @@ export interface LineTaker {
   tooLong(number: number): void
   /** The file ends in the middle of a line. */
   torn(number: number): void
+  /** From this line on, a sealed segment cannot be decompressed. */
+  damaged(number: number): void
   /** So many bytes more were read. */
   read(bytes: number): void
 }
@@ -34,7 +36,7 @@ export class LineReader {
   #tooLong = false
   #number = 0
 
-  /** Throws ARCHIVE_UNREADABLE, and what the taker throws. */
+  /** Of an open segment. Throws ARCHIVE_UNREADABLE, and what the taker throws. */
   take(path: string, taker: LineTaker): void {
     this.#begin()
     const file = orUnreadable(path, () => openSync(path, 'r'))
@@ -47,6 +49,28 @@ export class LineReader {
     } finally {
       closeSync(file)
     }
+    this.#end(taker)
+  }
+
+  /** Of a sealed segment, as it is decompressed. Throws what the chunks throw, and what the taker throws. */
+  async takeChunks(chunks: AsyncIterable<Buffer>, taker: LineTaker): Promise<void> {
+    this.#begin()
+    try {
+      for await (const chunk of chunks) {
+        for (let at = 0; at < chunk.length; at += chunkBytes) {
+          this.#cut(chunk.copy(this.#buffer, longestLine, at, at + chunkBytes), taker)
+        }
+        taker.read(chunk.length)
+      }
+    } catch (fault) {
+      if (!(fault instanceof CountersignError) || fault.code !== 'ARCHIVE_DAMAGED') throw fault
+      taker.damaged(this.#number + 1)
+      return
+    }
+    this.#end(taker)
+  }
+
+  #end(taker: LineTaker): void {
     if (this.#rest > 0 || this.#tooLong) taker.torn(this.#number + 1)
   }
 

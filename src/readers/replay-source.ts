@@ -1,11 +1,12 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { segmentPath, type Segment } from '../archive/layout.ts'
-import { listSegments } from '../archive/read.ts'
+import { isSealed, segmentPath, type Segment } from '../archive/layout.ts'
+import { listSegments, readManifest, segmentChunks } from '../archive/read.ts'
 import type { ParsedRecord } from '../audit/chain.ts'
 import { openSpoolReader } from '../spool/reader.ts'
-import { LineReader, readLine } from './replay-lines.ts'
+import { LineReader, readLine, type LineTaker } from './replay-lines.ts'
 import { openDataFolder, type DayRange, type OpenSpool, type SpoolSource } from './source.ts'
 import { spoolFile } from './trail-line.ts'
 
@@ -102,7 +103,7 @@ class MetLately {
 }
 
 class ArchiveReading {
-  readonly #dir: string
+  readonly #archiveDir: string
   readonly #spooled: PlacesOfTrails
   readonly #taker: DecisionTaker
   readonly #lines = new LineReader()
@@ -110,26 +111,34 @@ class ArchiveReading {
   #bytes = 0
 
   constructor(dir: string, spooled: PlacesOfTrails, taker: DecisionTaker) {
-    this.#dir = dir
+    this.#archiveDir = join(dir, 'archive')
     this.#spooled = spooled
     this.#taker = taker
   }
 
   /** The segments are in order of trail, then of sequence. */
   async take(segments: readonly Segment[]): Promise<void> {
-    const files = segments.map((segment) => `archive/${segmentPath(segment)}`)
-    const sizes = await Promise.all(files.map((file) => sizeOf(join(this.#dir, file))))
+    const sizes = await Promise.all(segments.map((segment) => sizeOf(this.#archiveDir, segment)))
     const total = sizes.reduce((sum, size) => sum + size, 0)
-    for (const [index, { trail }] of segments.entries()) {
-      this.#takeSegment(trail, files[index] ?? '', total)
+    for (const segment of segments) {
+      await this.#takeSegment(segment, total)
       // Lines are read without waiting: whatever else the process does has its turn here.
       await setImmediate()
     }
   }
 
-  #takeSegment(trail: string, file: string, total: number): void {
+  async #takeSegment(segment: Segment, total: number): Promise<void> {
+    const path = join(this.#archiveDir, segmentPath(segment))
+    const lines = this.#lineTaker(segment.trail, `archive/${segmentPath(segment)}`, total)
+    // One that is gone was sealed meanwhile, and is found as such.
+    if (isSealed(segment) || !existsSync(path)) {
+      await this.#lines.takeChunks(segmentChunks(this.#archiveDir, segment), lines)
+    } else this.#lines.take(path, lines)
+  }
+
+  #lineTaker(trail: string, file: string, total: number): LineTaker {
     const taker = this.#taker
-    this.#lines.take(join(this.#dir, file), {
+    return {
       line: (bytes, number) => {
         const read = readLine(bytes, trail)
         if (read.kind === 'unreadable') taker.unreadable(file, number, read.problem)
@@ -143,11 +152,14 @@ class ArchiveReading {
       torn: () => {
         taker.torn()
       },
+      damaged: (number) => {
+        taker.unreadable(file, number, 'the sealed segment is damaged: from here on it cannot be decompressed')
+      },
       read: (bytes) => {
         this.#bytes += bytes
         taker.progress(this.#bytes, Math.max(total, this.#bytes))
       },
-    })
+    }
   }
 
   #isNew(trail: string, sequence: number, digest: number): boolean {
@@ -155,9 +167,11 @@ class ArchiveReading {
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
+/** Of its lines. */
+async function sizeOf(archiveDir: string, segment: Segment): Promise<number> {
+  if (isSealed(segment)) return (await readManifest(archiveDir, segment))?.bytes ?? 0
   // A segment that cannot be looked at is told of when it is read.
-  return stat(path).then(
+  return stat(join(archiveDir, segmentPath(segment))).then(
     ({ size }) => size,
     () => 0,
   )

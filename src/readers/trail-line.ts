@@ -60,6 +60,9 @@ export function* spoolLines(records: Iterable<SpooledRecord>): Generator<TrailLi
 
 function checkSegmentLine(line: SegmentLine, text: string): CheckedLine {
   if (line.end === 'torn') return { ok: false, problem: 'the file ends in the middle of the line' }
+  if (line.end === 'damaged') {
+    return { ok: false, problem: 'the sealed segment is damaged: from here on it cannot be decompressed' }
+  }
   if (line.end === 'too-long') {
     return { ok: false, problem: `the line is longer than a record may be (${String(maxRecordBytes)} bytes)` }
   }

@@ -1,7 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { segmentPath } from '../../src/archive/layout.ts'
+import { realDisk } from '../../src/archive/disk.ts'
+import { isSealed, segmentPath, type Segment } from '../../src/archive/layout.ts'
+import { listSegments } from '../../src/archive/read.ts'
+import { sealSegment } from '../../src/archive/seal.ts'
 import { openArchive } from '../../src/archive/write.ts'
 import { openDataFolder, type DataFolder, type OpenSpool } from '../../src/readers/source.ts'
 import type { SpooledRecord } from '../../src/spool/spooled-record.ts'
@@ -22,6 +25,14 @@ export class TestData implements Disposable {
     const archive = openArchive(join(this.dir, 'archive'), options)
     await archive.append(records)
     await archive.close()
+  }
+
+  /** Seals the segments that `choose` picks; returns their paths below the archive. */
+  async seal(choose: (segment: Segment) => boolean = () => true): Promise<string[]> {
+    const { segments } = await listSegments(join(this.dir, 'archive'))
+    const open = segments.filter((segment) => !isSealed(segment) && choose(segment))
+    for (const segment of open) await sealSegment(join(this.dir, 'archive'), segment, realDisk)
+    return open.map((segment) => segmentPath({ ...segment, generation: 1 }))
   }
 
   /** Writes one segment as it is given; returns its name below the data folder. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { eventTypes } from '../../src/audit/event.ts'
-import { LineReader, readLine } from '../../src/readers/replay-lines.ts'
+import { LineReader, readLine, type LineTaker } from '../../src/readers/replay-lines.ts'
 import { accessOf, decisionOf, idOf, makeTrail } from '../archive/trails.ts'
 import { temporaryFolder } from '../policy/policies.ts'
 
@@ -75,18 +75,31 @@ interface Taken {
   readonly lines: string[]
   readonly tooLong: number[]
   torn?: number
+  damaged?: number
   bytes: number
 }
 
 async function linesOf(reader: LineReader, path: string): Promise<Taken> {
   const taken: Taken = { lines: [], tooLong: [], bytes: 0 }
-  reader.take(path, {
+  reader.take(path, takerInto(taken))
+  return taken
+}
+
+function takerInto(taken: Taken): LineTaker {
+  return {
     line: (bytes, number) => (taken.lines[number - 1] = bytes.toString('latin1')),
     tooLong: (number) => taken.tooLong.push(number),
     torn: (number) => (taken.torn = number),
+    damaged: (number) => (taken.damaged = number),
     read: (bytes) => (taken.bytes += bytes),
-  })
-  return taken
+  }
+}
+
+async function* chunksOf(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
+  for (const chunk of chunks) {
+    await Promise.resolve()
+    yield chunk
+  }
 }
 
 const mebibyte = 1024 * 1024
@@ -112,6 +125,21 @@ describe('a segment', () => {
       { numRuns: 60 },
     )
     rmSync(folder, { recursive: true })
+  })
+
+  test('that comes in chunks is cut likewise, wherever they end', async () => {
+    const reader = new LineReader()
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(262_144), { maxLength: 8 }), fc.nat(600_000), async (sizes, cut) => {
+        const lines = sizes.map((size, index) => String.fromCharCode(97 + (index % 26)).repeat(size))
+        const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''))
+        const taken: Taken = { lines: [], tooLong: [], bytes: 0 }
+        await reader.takeChunks(chunksOf([bytes.subarray(0, cut), bytes.subarray(cut)]), takerInto(taken))
+        expect(taken.lines).toEqual(lines)
+        expect(taken.bytes).toBe(bytes.length)
+      }),
+      { numRuns: 60 },
+    )
   })
 
   test('with lines that are too long goes on after them', async () => {
