@@ -7,10 +7,10 @@ import type { DecisionData, TrailData } from '../../src/audit/event-data.ts'
 import { archivedLines, type TrailRecord } from '../e2e/mesh.ts'
 import { expectValidRecord } from '../contract/event-schema.ts'
 import { type Answered, openAsker } from './checks.ts'
+import { count } from './form.ts'
 
 const sources = { main: 'src/cli/main.ts' } as const
-/** More by `make fault`. */
-const kills = Number(process.env['FAULT_RUNS'] ?? 3)
+const kills = count({ short: 3, long: 25 })
 
 let folder: string
 let data: string
@@ -24,7 +24,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-describe('kill -9 under load', () => {
+describe('kill -9 under load with an archive alone', () => {
   test(
     'loses no answered decision, and the trails name each other',
     async () => {

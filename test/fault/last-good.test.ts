@@ -8,12 +8,12 @@ import { keepLastGood, readLastGood } from '../../src/policy/source/last-good.ts
 import { modelText, snapshot } from '../policy/policies.ts'
 import { describeWith } from '../real/parts.ts'
 import { openAsker } from './checks.ts'
+import { count } from './form.ts'
 
 // Processes under way on a busy machine.
 jest.setTimeout(120_000)
 
-/** More by `make fault`. */
-const kills = 4 * Number(process.env['FAULT_RUNS'] ?? 3)
+const kills = count({ short: 12, long: 100 })
 
 let folder: string
 beforeEach(() => {

@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCountersign } from '../../../deploy/envoy/demo/countersign.ts'
+import { rightTopic } from '../../../src/sinks/kafka/topic-rules.ts'
 import { type RealKafka, startKafka } from '../../real/kafka.ts'
 import { isLong } from '../form.ts'
 import { judge, type Verdict } from './judge.ts'
 import { type Load, type Pace, startLoad } from './load.ts'
-import { prepareServer, type Server, type ServerOptions } from './server.ts'
+import { prepareServer, type Server } from './server.ts'
+import type { SmallDisk } from './small-disk.ts'
 import { dumpTopic } from './topic.ts'
 
 export const topic = 'countersign.audit.v1'
@@ -16,6 +18,8 @@ export interface Rig {
   readonly folder: string
   /** The server's data folder. */
   readonly data: string
+  /** What the client writes its answers to. */
+  readonly ledger: string
   readonly kafka: RealKafka
   readonly server: Server
   /** Starts the client. The server must run. */
@@ -28,39 +32,47 @@ export interface Rig {
 
 export interface Judged extends Verdict {
   /** `countersign verify` over the archive, and over what the topic holds. */
-  readonly verified: readonly { readonly status: number | null; readonly output: string }[]
+  readonly verified: readonly Verified[]
+}
+
+interface Verified {
+  readonly status: number | null
+  /** Empty where the status is 0. */
+  readonly output: string
 }
 
 export interface RigOptions {
   /** Settings beside the sinks. */
   readonly settings?: Readonly<Record<string, unknown>>
-  readonly within?: (folder: string) => ServerOptions['within']
+  /** The disk that holds the server's data; the machine's own where it is left out. */
+  readonly disk?: SmallDisk
+  /** Command before the server, for example one that gives it another clock. */
+  readonly within?: (folder: string) => readonly string[]
+  /** Command before the server, for example one that gives it a clock of its own. */
+  readonly within?: readonly string[]
 }
 
 /** Starts the broker and prepares the server; an archive stands beside Kafka. */
-export async function buildRig({ settings = {}, within }: RigOptions = {}): Promise<Rig> {
+export async function buildRig({ settings = {}, disk, within: inner = [] }: RigOptions = {}): Promise<Rig> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-fault-'))
-  const [data, ledger, dump] = ['data', 'ledger', 'topic.ndjson'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ]
+  const data = join(disk?.path ?? folder, 'data')
+  const ledger = join(folder, 'ledger')
+  const within = [...(disk?.within ?? []), ...inner]
   const kafka = await startKafka()
-  await kafka.createTopic(topic, 1)
+  await kafka.createTopic(topic, 1, rightTopic(1).config)
   const sinks = { archive: { type: 'archive' }, kafka: { type: 'kafka', brokers: kafka.brokers, topic } }
-  const wrapped = within?.(folder)
   const server = await prepareServer({
     data,
     settings: { sinks, ...patient, ...settings },
-    ...(wrapped === undefined ? {} : { within: wrapped }),
+    within: [...onDisk, ...within(folder)],
   })
   return {
-    ...{ folder, data, kafka, server },
+    ...{ folder, data, ledger, kafka, server },
     load: (pace, connections) => startLoad({ port: server.port, connections, pace, ledger }),
     judge: async () => {
+      const dump = join(folder, 'topic.ndjson')
       await dumpTopic(kafka, topic, dump)
-      const verdict = await judge(ledger, dump)
-      return { ...verdict, verified: [await verify(['--data', data])] }
+      return { ...(await judge(ledger, dump)), verified: [await verify(['--data', data], onDisk)] }
     },
     remove: async () => {
       await server.remove()
@@ -73,9 +85,8 @@ export async function buildRig({ settings = {}, within }: RigOptions = {}): Prom
 /** The tests are about what is kept, not about how fast: several programs share the machine. */
 const patient = { audit: { deadlineMs: 10_000 }, shutdown: { graceMs: 120_000 }, connections: { maxAgeMs: 86_400_000 } }
 
-async function verify(args: readonly string[]): Promise<{ status: number | null; output: string }> {
-  const { status, output } = await runCountersign(['verify', ...args], {
-    main: isLong ? 'dist/cli/main.js' : 'src/cli/main.ts',
-  })
+async function verify(args: readonly string[], within: readonly string[]): Promise<Verified> {
+  const main = isLong ? 'dist/cli/main.js' : 'src/cli/main.ts'
+  const { status, output } = await runCountersign(['verify', ...args], { main, within })
   return { status, output: status === 0 ? '' : output.slice(-2000) }
 }

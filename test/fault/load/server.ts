@@ -38,8 +38,8 @@ export interface Server {
   metric(series: string): Promise<number>
   /** Resolves once a sink has got everything that was recorded. Rejects after `ms`. */
   delivered(sink: string, ms: number): Promise<void>
-  /** Resident memory of the process, in MiB. */
-  residentMiB(): number
+  /** Resident memory of the process, in megabytes (10⁶ bytes). */
+  residentMb(): number
   /** Ends whatever runs, and removes the settings. */
   remove(): Promise<void>
 }
@@ -130,9 +130,9 @@ class ServerProcess implements Server {
     await until(`the sink ${sink} to have everything`, async () => (await this.metric(lag)) === 0, ms)
   }
 
-  residentMiB(): number {
+  residentMb(): number {
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]
-    return Number(kilobytes) / 1024
+    return (Number(kilobytes) * 1024) / 1e6
   }
 
   async remove(): Promise<void> {
