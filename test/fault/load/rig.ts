@@ -46,25 +46,23 @@ export interface RigOptions {
   readonly settings?: Readonly<Record<string, unknown>>
   /** The disk that holds the server's data; the machine's own where it is left out. */
   readonly disk?: SmallDisk
-  /** Command before the server, for example one that gives it another clock. */
-  readonly within?: (folder: string) => readonly string[]
   /** Command before the server, for example one that gives it a clock of its own. */
   readonly within?: readonly string[]
 }
 
 /** Starts the broker and prepares the server; an archive stands beside Kafka. */
-export async function buildRig({ settings = {}, disk, within: inner = [] }: RigOptions = {}): Promise<Rig> {
+export async function buildRig({ settings = {}, disk, within = [] }: RigOptions = {}): Promise<Rig> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-fault-'))
   const data = join(disk?.path ?? folder, 'data')
   const ledger = join(folder, 'ledger')
-  const within = [...(disk?.within ?? []), ...inner]
+  const onDisk = disk?.within ?? []
   const kafka = await startKafka()
   await kafka.createTopic(topic, 1, rightTopic(1).config)
   const sinks = { archive: { type: 'archive' }, kafka: { type: 'kafka', brokers: kafka.brokers, topic } }
   const server = await prepareServer({
     data,
     settings: { sinks, ...patient, ...settings },
-    within: [...onDisk, ...within(folder)],
+    within: [...onDisk, ...within],
   })
   return {
     ...{ folder, data, ledger, kafka, server },
