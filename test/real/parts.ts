@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Real software that some tests drive. Everything else that a test needs comes with `npm ci`. */
-export const realParts = ['python', 'envoy', 'kafka', 'openssl', 'namespaces'] as const
+export const realParts = ['python', 'envoy', 'kafka', 'openssl', 'namespaces', 'strace', 'faketime'] as const
 export type RealPart = (typeof realParts)[number]
 
 export interface MissingPart {
@@ -19,6 +19,21 @@ const python = join(cacheFolder, 'python/bin/python3')
 const envoy = join(cacheFolder, 'python/bin/envoy')
 const kafkaJars = join(cacheFolder, 'kafka/lib')
 const oldestJava = 17
+const debianRoot = join(cacheFolder, 'debian/root')
+const howToGet = 'test/real/debian/install.sh brings it to .cache/debian where apt-get is'
+
+/** Command that runs another one under strace: the machine's own, or Debian's in the cache with the libraries that it needs. */
+export function straceCommand(): readonly [string, ...string[]] {
+  const brought = join(debianRoot, 'usr/bin/strace')
+  if (!existsSync(brought)) return ['strace']
+  return ['env', `LD_LIBRARY_PATH=${globSync(join(debianRoot, '{usr/,}lib/*-linux-gnu*')).join(':')}`, brought]
+}
+
+/** A library that gives the programs that preload it another time of day, or undefined where there is none. */
+export function faketimeLibrary(): string | undefined {
+  const name = '*-linux-gnu*/faketime/libfaketimeMT.so.1'
+  return globSync([join(debianRoot, 'usr/lib', name), join('/usr/lib', name)])[0]
+}
 
 const looks: Readonly<Record<RealPart, () => string | undefined>> = {
   python: () =>
@@ -31,6 +46,18 @@ const looks: Readonly<Record<RealPart, () => string | undefined>> = {
     runs('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])
       ? undefined
       : 'no right to mount a small disk (needs root)',
+  strace: () => {
+    const [command, ...before] = straceCommand()
+    return runs(command, [...before, '-f', '--seccomp-bpf', '-o', '/dev/null', 'true'])
+      ? undefined
+      : `no strace that may trace (install strace; ${howToGet})`
+  },
+  faketime: () => {
+    const library = faketimeLibrary()
+    if (library === undefined) return `no libfaketime (install faketime; ${howToGet})`
+    const env = [`LD_PRELOAD=${library}`, 'FAKETIME=-3650d']
+    return runs('env', [...env, 'sh', '-c', 'test $(date +%Y) -lt 2020']) ? undefined : `${library} sets no clock`
+  },
   openssl: () => (runs('openssl', ['version']) ? undefined : 'no openssl on the PATH'),
 }
 
