@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { readSinks } from '../app/inputs.ts'
 import { type RunningServer, startServer } from '../app/server.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
@@ -11,6 +12,7 @@ import { policySignCommand } from './commands/policy-sign.ts'
 import { policyTestCommand } from './commands/policy-test.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
+import { topicCheckCommand, topicCreateCommand } from './commands/topic.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { processIo } from './print.ts'
 
@@ -40,6 +42,12 @@ function program(version: string): Command {
     .addCommand(queryCommand(io))
     .addCommand(verifyCommand(io))
     .addCommand(
+      new Command('topic')
+        .description('Work with the topics of Kafka that the trail is delivered to.')
+        .addCommand(topicCreateCommand(io, lanesOf))
+        .addCommand(topicCheckCommand(io, lanesOf)),
+    )
+    .addCommand(
       new Command('policy')
         .description('Work with policy folders.')
         .addCommand(policyCheckCommand(io))
@@ -68,6 +76,10 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const server = await startServer(settingsFrom(flags), version)
   await stop
   await stopServer(server)
+}
+
+function lanesOf(file: string): ReturnType<typeof readSinks> {
+  return readSinks(readSettings({ file, flags: {} }))
 }
 
 function settingsFrom(flags: ServeFlags): Settings {

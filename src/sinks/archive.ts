@@ -8,7 +8,10 @@ import type { Sink } from './sink.ts'
 export function createArchiveSink(dir: string, options: ArchiveOptions = {}): Sink {
   const archive = openArchive(dir, options)
   return {
-    deliver: (records) => archive.append(records),
+    deliver: async (records) => {
+      await archive.append(records)
+      return { kind: 'kept', mark: null }
+    },
     close: () => archive.close(),
   }
 }

@@ -1,5 +1,5 @@
-import type { SpooledRecord } from '../spool/spooled-record.ts'
 import type { Sink } from './sink.ts'
+import type { Excerpt } from './excerpt.ts'
 
 /** One sink with its place in the spool; what it needs to go on by itself. */
 export interface Lane {
@@ -8,9 +8,15 @@ export interface Lane {
   /** The sink has every record up to this position. */
   position: number
   stopped: boolean
-  readonly read: (after: number) => readonly SpooledRecord[]
+  /** What the spool has for the sink after a position. Rejects with SPOOL_FAILED. */
+  readonly read: (after: number) => Promise<Excerpt>
   /** Tells the spool how far the sink has got. */
-  readonly delivered: (position: number, records: number) => void
+  readonly delivered: (upTo: number, records: number, mark: string | null) => void
+  /**
+   * Tells that the sink lost records, and resolves with the position before the oldest record that the spool still has: not
+   * before it is certain that delivery would go on from there after a crash too.
+   */
+  readonly goBack: (lost: string) => Promise<number>
   /** Tells of a delivery that failed; it will be tried again. */
   readonly troubled: (fault: unknown) => void
   /** Resolves when there may be more to read. */
@@ -21,21 +27,24 @@ export interface Lane {
 
 /**
  * Delivers the spool to one sink, in order, until the lane is stopped. A record counts as delivered only when the sink has said
- * so; the same records are given again until it does.
+ * so; the same records are given again until it does. Where the sink lost what it had, everything that is still here is given again.
  */
 export async function deliver(lane: Lane): Promise<void> {
   let failures = 0
   while (!lane.stopped) {
     try {
-      const records = lane.read(lane.position)
-      const last = records.at(-1)
-      if (last === undefined) {
+      const { records, upTo } = await lane.read(lane.position)
+      if (upTo === lane.position) {
         await lane.moreToRead()
         continue
       }
-      await lane.sink.deliver(records)
-      lane.position = last.position
-      lane.delivered(last.position, records.length)
+      const outcome = await lane.sink.deliver(records)
+      if (outcome.kind === 'lost') {
+        lane.position = await lane.goBack(outcome.what)
+      } else {
+        lane.position = upTo
+        lane.delivered(upTo, records.length, outcome.mark)
+      }
       failures = 0
     } catch (fault) {
       failures += 1

@@ -1,10 +1,13 @@
 import type { ErrorCode } from '../errors.ts'
+import type { Cursor } from '../spool/protocol.ts'
 import { type DeliveryWorker, startDeliveryWorker } from './delivery-worker.ts'
 import type { DeliveryOpening, FromDeliveryWorker, LogLevel } from './protocol.ts'
 
 export interface DeliveryContext {
-  /** Called with each step of a sink; the spool keeps it as the sink's cursor. */
-  readonly onDelivered: (sink: string, position: number, records: number) => void
+  /** Called with each step of a sink; the spool keeps it as the sink's cursor, with the sink's own mark. */
+  readonly onDelivered: (cursor: Cursor, records: number) => void
+  /** Called when a sink lost records that it had taken. The spool MUST take the cursor back: delivery waits for that. */
+  readonly onRewound: (cursor: Cursor, message: string) => void
   /** Called with each delivery that failed and will be tried again. */
   readonly onTrouble: (sink: string, code: ErrorCode, message: string) => void
   readonly log: (level: LogLevel, message: string, fields: object) => void
@@ -16,13 +19,30 @@ export interface DeliveryContext {
 /** How far a sink has got, and what is wrong with it at the moment. */
 export interface LaneStatus {
   readonly position: number
-  readonly problem: { readonly code: ErrorCode; readonly message: string } | null
+  readonly problem: LaneProblem | null
+  /** What is not as it should be with its topic, as last seen. */
+  readonly topicProblems: readonly string[]
+}
+
+export interface LaneProblem {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+/** What a lane delivers again, because the sink lost it. */
+interface Replay {
+  readonly upTo: number
+  readonly problem: LaneProblem
 }
 
 /** Delivery to all sinks, in a thread of its own, which is started again should it end by itself. */
 export interface Delivery {
   /** Says that the spool has more. MUST be cheap: it is called after every commit. */
   appended(): void
+  /** Says that another file has taken the place of the spool's, and has to be read from now on. */
+  reopen(): void
+  /** Says that another file has taken the place of the spool's, with every record that a sink lacks at its old position. */
+  reopen(): void
   status(): ReadonlyMap<string, LaneStatus>
   /**
    * Waits until every sink has the records up to `position`, at most `withinMs`, and ends delivery. What is left stays in the
@@ -31,8 +51,11 @@ export interface Delivery {
   stop(position: number, withinMs: number): Promise<void>
 }
 
+type Message<Kind> = Extract<FromDeliveryWorker, { kind: Kind }>
+
 const defaultLastBatchMs = 3000
 const restartMs = 1000
+const laneAtStart: LaneStatus = { position: 0, problem: null, topicProblems: [] }
 
 /** Starts delivery from the spool in `opening.spoolDir`, which must be open for writing in this process. */
 export function startDelivery(opening: DeliveryOpening, context: DeliveryContext): Delivery {
@@ -43,6 +66,7 @@ class DeliveryThread implements Delivery {
   readonly #opening: DeliveryOpening
   readonly #context: DeliveryContext
   readonly #lanes: Map<string, LaneStatus>
+  readonly #replays = new Map<string, Replay>()
   #worker: DeliveryWorker
   #running = true
   #stopping = false
@@ -53,12 +77,20 @@ class DeliveryThread implements Delivery {
   constructor(opening: DeliveryOpening, context: DeliveryContext) {
     this.#opening = opening
     this.#context = context
-    this.#lanes = new Map(Object.keys(opening.sinks).map((name) => [name, { position: 0, problem: null }]))
+    this.#lanes = new Map(Object.keys(opening.sinks).map((name) => [name, laneAtStart]))
     this.#worker = this.#start()
   }
 
   appended(): void {
     this.#worker.post({ kind: 'appended' })
+  }
+
+  reopen(): void {
+    this.#worker.post({ kind: 'reopen' })
+  }
+
+  reopen(): void {
+    this.#worker.post({ kind: 'reopen' })
   }
 
   status(): ReadonlyMap<string, LaneStatus> {
@@ -92,8 +124,13 @@ class DeliveryThread implements Delivery {
   #take(message: FromDeliveryWorker): void {
     switch (message.kind) {
       case 'delivered':
-        this.#lanes.set(message.sink, { position: message.position, problem: null })
-        this.#context.onDelivered(message.sink, message.position, message.records)
+        this.#step(message)
+        return
+      case 'rewound':
+        this.#rewind(message)
+        return
+      case 'topic':
+        this.#set(message.sink, { topicProblems: message.problems })
         return
       case 'troubled':
         this.#trouble(message.sink, message.code, message.message)
@@ -104,9 +141,28 @@ class DeliveryThread implements Delivery {
     }
   }
 
+  #step({ sink, position, mark, records }: Message<'delivered'>): void {
+    const replay = this.#replays.get(sink)
+    if (replay !== undefined && position >= replay.upTo) this.#replays.delete(sink)
+    this.#set(sink, { position, problem: this.#replays.get(sink)?.problem ?? null })
+    this.#context.onDelivered({ sink, position, mark, rewound: false }, records)
+  }
+
+  #rewind({ sink, position, upTo, message }: Message<'rewound'>): void {
+    const problem: LaneProblem = { code: 'SINK_LOST_RECORDS', message }
+    const until = Math.max(upTo, this.#replays.get(sink)?.upTo ?? 0)
+    if (until > position) this.#replays.set(sink, { upTo: until, problem })
+    this.#set(sink, { position, problem })
+    this.#context.onRewound({ sink, position, mark: null, rewound: true }, message)
+  }
+
   #trouble(sink: string, code: ErrorCode, message: string): void {
-    this.#lanes.set(sink, { position: this.#lanes.get(sink)?.position ?? 0, problem: { code, message } })
+    this.#set(sink, { problem: { code, message } })
     this.#context.onTrouble(sink, code, message)
+  }
+
+  #set(sink: string, changed: Partial<LaneStatus>): void {
+    this.#lanes.set(sink, { ...(this.#lanes.get(sink) ?? laneAtStart), ...changed })
   }
 
   /** Every lane goes on from its cursor; until then nothing is delivered, and the spool keeps everything. */

@@ -1,18 +1,23 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { CountersignError, messageOf } from '../errors.ts'
-import { openSpoolReader, type SpoolReader } from '../spool/reader.ts'
+import { openDeliveryReader, type SpoolReader } from '../spool/reader.ts'
 import { createArchiveSink } from './archive.ts'
 import { backoffMs } from './backoff.ts'
+import { createCheckpointFile } from './checkpoint-file.ts'
 import { deliver, type Lane } from './deliver.ts'
+import { readExcerpt, type Wanted } from './excerpt.ts'
 import { createKafkaSink } from './kafka/sink.ts'
 import type { DeliveryOpening, FromDeliveryWorker, SinkSettings, ToDeliveryWorker } from './protocol.ts'
 import type { Sink } from './sink.ts'
 
 // The thread that delivers: one lane per sink, each at its own pace, all reading the spool's file.
 
-const recordsPerRead = 1000
 /** A lane looks by itself this often, should it miss that something was appended. */
 const idleMs = 1000
+/** A lane that wants few records looks this often, and is not woken for the others. */
+const fewIdleMs = 250
+/** How often a lane that went back looks whether the spool has kept that. */
+const rewindPollMs = 20
 
 const port = parentPort
 if (port === null) throw new Error('sinks/worker runs as a worker thread only')
@@ -26,11 +31,12 @@ const opening = workerData as DeliveryOpening
 const idle = new Set<() => void>()
 const backingOff = new Set<() => void>()
 let stopping = false
-const spool = openSpool(opening.spoolDir)
-const lanes = Object.entries(opening.sinks).map(([name, settings]) => makeLane(name, makeSink(name, settings)))
+let spool = openSpool(opening.spoolDir)
+const lanes = Object.entries(opening.sinks).map(([name, settings]) => makeLane(name, settings))
 
 port.on('message', (message: ToDeliveryWorker) => {
   if (message.kind === 'stop') stop()
+  if (message.kind === 'reopen') reopen()
   wakeAll(idle)
 })
 
@@ -39,18 +45,38 @@ spool.close()
 port.close()
 
 function openSpool(dir: string): SpoolReader {
-  const reader = openSpoolReader(dir)
+  const reader = openDeliveryReader(dir)
   if (reader === undefined) throw new CountersignError('SPOOL_FAILED', `there is no spool in ${dir} to deliver from`)
   return reader
 }
 
-function makeSink(name: string, settings: SinkSettings): Sink {
+/** Another file has taken the place of the one that was read; positions go on in it, so that each lane goes on where it is. */
+function reopen(): void {
+  spool.close()
+  spool = openSpool(opening.spoolDir)
+  wakeAll(backingOff)
+}
+
+/** Another file has taken the old one's place; positions mean the same in it. */
+function reopen(): void {
+  spool.close()
+  spool = openSpool(opening.spoolDir)
+  wakeAll(backingOff)
+}
+
+function makeSink(name: string, settings: SinkSettings, mark: string | null): Sink {
   switch (settings.type) {
     case 'archive':
       return createArchiveSink(settings.dir)
+    case 'checkpoint-file':
+      return createCheckpointFile(settings.file)
     case 'kafka':
       return createKafkaSink(settings, {
         replica: opening.replica,
+        mark,
+        topicProblems: (problems) => {
+          say({ kind: 'topic', sink: name, problems })
+        },
         log: (level, message, fields = {}) => {
           say({ kind: 'log', level, message, fields: { sink: name, ...fields } })
         },
@@ -58,25 +84,42 @@ function makeSink(name: string, settings: SinkSettings): Sink {
   }
 }
 
-function makeLane(name: string, sink: Sink): Lane {
-  const position = spool.cursor(name)
-  say({ kind: 'delivered', sink: name, position, records: 0 })
-  return {
+function makeLane(name: string, settings: SinkSettings): Lane {
+  const { position, mark } = spool.cursor(name)
+  const wanted = wantedBy(settings)
+  say({ kind: 'delivered', sink: name, position, records: 0, mark })
+  const lane: Lane = {
     name,
-    sink,
+    sink: makeSink(name, settings, mark),
     position,
     stopped: false,
-    read: (after) => spool.after(after, recordsPerRead),
-    delivered: (position, records) => {
-      say({ kind: 'delivered', sink: name, position, records })
+    read: (after) => readExcerpt((from, limit) => spool.after(from, limit), after, wanted),
+    delivered: (upTo, records, newMark) => {
+      say({ kind: 'delivered', sink: name, position: upTo, records, mark: newMark })
     },
+    goBack: (lost) => goBack(lane, lost),
     troubled: (fault) => {
       const code = fault instanceof CountersignError ? fault.code : 'KAFKA_UNAVAILABLE'
       say({ kind: 'troubled', sink: name, code, message: messageOf(fault) })
     },
-    moreToRead: () => pause(idleMs, idle),
+    moreToRead: () => (wanted === 'all' ? pause(idleMs, idle) : pause(fewIdleMs, backingOff)),
     nextTry: (failures) => pause(backoffMs(failures), backingOff),
   }
+  return lane
+}
+
+function wantedBy(settings: SinkSettings): Wanted {
+  if (settings.type === 'checkpoint-file') return 'checkpoints'
+  return settings.type === 'kafka' ? (settings.records ?? 'all') : 'all'
+}
+
+async function goBack({ name, position }: Lane, lost: string): Promise<number> {
+  const oldest = spool.after(0, 1)[0]?.position ?? position + 1
+  const before = Math.min(position, oldest - 1)
+  const replayed = oldest > position ? 'the spool has none of them any more' : 'what the spool still has is sent again'
+  say({ kind: 'rewound', sink: name, position: before, upTo: position, message: `${lost}; ${replayed}` })
+  while (!stopping && spool.cursor(name).position > before) await pause(rewindPollMs, backingOff)
+  return before
 }
 
 function stop(): void {

@@ -18,13 +18,15 @@ describe('the flags of serve', () => {
       data: 'd',
       listen: 'l:1',
       admin: 'a:1',
-      sinks: { kafka: { type: 'kafka', brokers: ['x:1', 'y:2'], topic: 't' } },
+      sinks: { kafka: { type: 'kafka', brokers: ['x:1', 'y:2'], topicCheck: 'warn', topic: 't' } },
     })
   })
 
   test('may have spaces between the brokers', async () => {
     const flags = await flagsOf('--kafka', ' a:1, b:2 ,c:3')
-    expect(settingsOf(flags)).toEqual({ sinks: { kafka: { type: 'kafka', brokers: ['a:1', 'b:2', 'c:3'] } } })
+    expect(settingsOf(flags)).toEqual({
+      sinks: { kafka: { type: 'kafka', brokers: ['a:1', 'b:2', 'c:3'], topicCheck: 'warn' } },
+    })
   })
 
   test('that are not given change nothing', async () => {

@@ -72,7 +72,7 @@ export class FakeKafkaPartition {
     const trouble = this.connectTroubles.shift()
     if (trouble === 'silent') await never()
     if (trouble === 'refused') throw new Error('connect ECONNREFUSED')
-    return { partition: this.partition, end: BigInt(this.#end) }
+    return { partition: this.partition, ends: new Map([[this.partition, BigInt(this.#end)]]) }
   }
 
   async #produce(partition: number, messages: readonly KafkaMessage[]): Promise<readonly ProduceReply[]> {

@@ -41,8 +41,15 @@ describeWith('kafka', 'the Kafka sink with a real Kafka', () => {
     await rm(folder, { recursive: true })
   })
 
-  function makeSink(settings: Partial<KafkaSinkSettings> & { topic: string }, replica = 'web-0'): Sink {
-    const sink = createKafkaSink({ brokers: kafka.brokers, ...settings }, { replica, log: () => undefined })
+  function makeSink(
+    settings: Partial<KafkaSinkSettings> & { topic: string },
+    replica = 'web-0',
+    mark: string | null = null,
+  ): Sink {
+    const sink = createKafkaSink(
+      { brokers: kafka.brokers, compression: 'zstd', topicCheck: 'warn', ...settings },
+      { replica, mark, topicProblems: () => undefined, log: () => undefined },
+    )
     sinks.push(sink)
     return sink
   }
@@ -115,23 +122,55 @@ describeWith('kafka', 'the Kafka sink with a real Kafka', () => {
 
   test('a topic that takes only small batches is named, with what to do', async () => {
     await kafka.createTopic('small', 1, { 'max.message.bytes': '10000' })
-    await expect(makeSink({ topic: 'small' }).deliver(makeRecords(100))).rejects.toThrow(/max\.message\.bytes/)
+    await expect(makeSink({ topic: 'small', compression: 'none' }).deliver(makeRecords(100))).rejects.toThrow(/max\.message\.bytes/)
   })
 
-  test('a topic that was made anew is reported as a loss, and delivery goes on', async () => {
-    const said: unknown[] = []
+  test('a topic that was made anew has lost what it acknowledged: it is said, and everything is taken again', async () => {
     await kafka.createTopic('renewed')
-    const context = { replica: 'web-0', log: (...line: unknown[]) => said.push(line) }
-    const sink = createKafkaSink({ brokers: kafka.brokers, topic: 'renewed' }, context)
-    sinks.push(sink)
+    const sink = makeSink({ topic: 'renewed' })
     await sink.deliver(makeRecords(5))
     await kafka.deleteTopic('renewed')
     await expect(sink.deliver(makeRecords(2))).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' })
     await kafka.createTopic('renewed')
-    await sink.deliver(makeRecords(2))
-    expect(said).toContainEqual(['error', expect.stringContaining('lost records'), expect.anything()])
-    expect(await kafka.recordCount('renewed')).toBe(2)
+    expect(await sink.deliver(makeRecords(2))).toEqual({ kind: 'lost', what: expect.stringContaining('lost records') })
+    expect(await sink.deliver(makeRecords(7))).toEqual({ kind: 'kept', mark: 'renewed-0@7' })
+    expect(await kafka.recordCount('renewed')).toBe(7)
   })
+
+  test('a partition whose log was cut short is found after a restart, by the mark', async () => {
+    await kafka.createTopic('cut', 1)
+    const first = makeSink({ topic: 'cut' })
+    for (let from = 0; from < 100; from += 10) await first.deliver(makeRecords(100).slice(from, from + 10))
+    const end = await first.deliver([])
+    expect(end).toEqual({ kind: 'kept', mark: 'cut-0@100' })
+    await first.close()
+    await kafka.kill()
+    await kafka.cutLog('cut', 0, 0.5)
+    await kafka.restart()
+    await untilItSucceeds(() => kafka.recordCount('cut'))
+    const left = await kafka.recordCount('cut')
+    expect(left).toBeLessThan(100)
+    const next = makeSink({ topic: 'cut' }, 'web-0', 'cut-0@100')
+    expect(await next.deliver(makeRecords(1))).toEqual({
+      kind: 'lost',
+      what: `partition 0 of topic cut lost records: they were acknowledged up to offset 100, and it ends at ${String(left)}`,
+    })
+  })
+
+  test.each(['none', 'gzip', 'zstd'] as const)(
+    'compressed by %s, records reach a consumer byte for byte',
+    async (compression) => {
+      const topic = `compressed-${compression}`
+      await kafka.createTopic(topic)
+      const records = makeRecords(500, { text: 'größer 日本 \u{1f511}' })
+      await makeSink({ topic, compression }).deliver(records)
+      const consumed = await kafka.consoleConsumer({ topic, maxMessages: 500 })
+      expect(consumed.map(({ value }) => value)).toEqual(records.map(({ line }) => line))
+      const bytes = await kafka.logBytes(topic, 0)
+      const raw = records.reduce((sum, { line }) => sum + line.length, 0)
+      expect({ smaller: bytes < raw / 2 }).toEqual({ smaller: compression !== 'none' })
+    },
+  )
 
   describe('login', () => {
     beforeAll(() => kafka.createTopic('login'))
@@ -178,8 +217,8 @@ describeWith('kafka', 'the Kafka sink with a real Kafka', () => {
     await kafka.createTopic('quiet')
     const program = `
       const { createKafkaSink } = await import('./src/sinks/kafka/sink.ts')
-      const settings = { brokers: ${JSON.stringify(kafka.brokers)}, topic: 'quiet' }
-      const sink = createKafkaSink(settings, { replica: 'web-0', log: () => {} })
+      const settings = { brokers: ${JSON.stringify(kafka.brokers)}, topic: 'quiet', compression: 'zstd', topicCheck: 'warn' }
+      const sink = createKafkaSink(settings, { replica: 'web-0', mark: null, topicProblems: () => {}, log: () => {} })
       const line = '{"specversion":"1.0","id":"1","type":"t"}'
       await sink.deliver([{ position: 1, trail: 't', sequence: 1, line }])
       await sink.close()`

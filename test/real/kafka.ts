@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,6 +50,10 @@ export interface RealKafka {
   kill(): Promise<void>
   /** Starts it again on the same ports with the same data. For a moment more, it may refuse what it is asked. */
   restart(): Promise<void>
+  /** Of a broker that is not running: cuts the log of a partition to a part of its bytes, as a disk that lost its last writes. */
+  cutLog(topic: string, partition: number, part: number): Promise<void>
+  /** Bytes that a partition's log has. */
+  logBytes(topic: string, partition: number): Promise<number>
   /** The last lines that the broker logged. */
   logTail(): Promise<string>
   /** Ends the broker and removes its data. */
@@ -101,12 +105,21 @@ async function serve(folder: string, properties: string, ports: Ports, options: 
       await kill()
       broker = await start()
     },
+    cutLog: async (topic, partition, part) => {
+      const log = logFile(folder, topic, partition)
+      await truncate(log, Math.floor((await stat(log)).size * part))
+    },
+    logBytes: async (topic, partition) => (await stat(logFile(folder, topic, partition))).size,
     logTail: async () => (await broker?.logTail()) ?? '(the broker is not running)',
     stop: async () => {
       await kill()
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+function logFile(folder: string, topic: string, partition: number): string {
+  return join(folder, 'data', `${topic}-${String(partition)}`, `${'0'.repeat(20)}.log`)
 }
 
 async function serverProperties(folder: string, ports: Ports, options: KafkaOptions): Promise<string> {

@@ -11,11 +11,15 @@ const perRead = 3
 class Scene {
   readonly records: SpooledRecord[] = []
   readonly given: (readonly number[])[] = []
-  readonly told: [position: number, records: number][] = []
+  readonly told: [position: number, records: number, mark: string | null][] = []
+  readonly lost: string[] = []
+  /** The delivery that the sink answers with a loss, counted from 1. */
+  losesAt: number | undefined
   readonly troubles: unknown[] = []
   readonly tries: number[] = []
   failures = 0
   closed = 0
+  wanted: (record: SpooledRecord) => boolean = () => true
   readonly sink: Sink = {
     deliver: async (records) => {
       this.given.push(records.map(({ position }) => position))
@@ -23,6 +27,8 @@ class Scene {
         this.failures -= 1
         throw new CountersignError('KAFKA_UNAVAILABLE', 'no broker answered', { retryable: true })
       }
+      if (this.given.length === this.losesAt) return { kind: 'lost', what: 'the topic was made anew' }
+      return { kind: 'kept', mark: `mark-${String(records.at(-1)?.position)}` }
     },
     close: async () => {
       this.closed += 1
@@ -37,8 +43,15 @@ class Scene {
       sink: this.sink,
       position,
       stopped: false,
-      read: (after) => this.records.filter((record) => record.position > after).slice(0, perRead),
-      delivered: (at, records) => this.told.push([at, records]),
+      read: async (after) => {
+        const records = this.records.filter((record) => record.position > after).slice(0, perRead)
+        return { records: records.filter(this.wanted), upTo: records.at(-1)?.position ?? after }
+      },
+      delivered: (at, records, mark) => this.told.push([at, records, mark]),
+      goBack: async (lost) => {
+        this.lost.push(lost)
+        return 1
+      },
       troubled: (fault) => this.troubles.push(fault),
       // Everything is delivered: the story is over.
       moreToRead: async () => {
@@ -55,11 +68,33 @@ describe('delivery to one sink', () => {
     await deliver(scene.lane)
     expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [7]])
     expect(scene.told).toEqual([
-      [3, 3],
-      [6, 3],
-      [7, 1],
+      [3, 3, 'mark-3'],
+      [6, 3, 'mark-6'],
+      [7, 1, 'mark-7'],
     ])
     expect(scene.closed).toBe(1)
+  })
+
+  test('goes back where the sink lost what it had, and says nothing of what was not taken', async () => {
+    const scene = new Scene()
+    scene.losesAt = 3
+    await deliver(scene.lane)
+    expect(scene.lost).toEqual(['the topic was made anew'])
+    expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [7], [2, 3, 4], [5, 6, 7]])
+    expect(scene.told.map(([at]) => at)).toEqual([3, 6, 4, 7])
+    expect(scene.troubles).toEqual([])
+  })
+
+  test('passes over what is not for the sink, and the cursor with it', async () => {
+    const scene = new Scene()
+    scene.wanted = ({ position }) => position === 5
+    await deliver(scene.lane)
+    expect(scene.given).toEqual([[], [5], []])
+    expect(scene.told.map(([at, records]) => [at, records])).toEqual([
+      [3, 0],
+      [6, 1],
+      [7, 0],
+    ])
   })
 
   test('begins after the cursor', async () => {
@@ -73,7 +108,7 @@ describe('delivery to one sink', () => {
     scene.failures = 3
     await deliver(scene.lane)
     expect(scene.given).toEqual([[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3], [4, 5, 6], [7]])
-    expect(scene.told[0]).toEqual([3, 3])
+    expect(scene.told[0]).toEqual([3, 3, 'mark-3'])
     expect(scene.troubles).toHaveLength(3)
   })
 
@@ -89,14 +124,14 @@ describe('delivery to one sink', () => {
     const scene = new Scene()
     const { read } = scene.lane
     let broken = true
-    const readOnceInVain: Lane['read'] = (after) => {
-      if (!broken) return read(after)
+    const readOnceInVain: Lane['read'] = async (after) => {
+      if (!broken) return await read(after)
       broken = false
       throw new CountersignError('SPOOL_FAILED', 'busy')
     }
     await deliver(Object.assign(scene.lane, { read: readOnceInVain }))
     expect(scene.troubles).toHaveLength(1)
-    expect(scene.told.at(-1)).toEqual([7, 1])
+    expect(scene.told.at(-1)).toEqual([7, 1, 'mark-7'])
   })
 
   test('ends when it is stopped, also between two tries', async () => {

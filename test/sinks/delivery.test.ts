@@ -47,7 +47,15 @@ const archive = (): SinkSettings => ({ type: 'archive', dir: join(folder, 'archi
 /** A sink that takes nothing and does not say so for a very long time. */
 function hanging(): SinkSettings {
   const { port } = broker.address() as { port: number }
-  return { type: 'kafka', brokers: [`127.0.0.1:${port}`], topic: 'audit', requestTimeoutMs: 3_600_000 }
+  const brokers = [`127.0.0.1:${port}`]
+  return {
+    type: 'kafka',
+    brokers,
+    topic: 'audit',
+    topicCheck: 'enforce',
+    compression: 'zstd',
+    requestTimeoutMs: 3_600_000,
+  }
 }
 
 async function start(
@@ -61,8 +69,11 @@ async function start(
   const troubles: [string, string, string][] = []
   const workers: DeliveryWorker[] = []
   const context: DeliveryContext = {
-    onDelivered: (sink, position) => {
-      spool.advance(sink, position)
+    onDelivered: (cursor) => {
+      spool.advance(cursor)
+    },
+    onRewound: (cursor) => {
+      spool.advance(cursor)
     },
     onTrouble: (...trouble) => troubles.push(trouble),
     log: () => undefined,

@@ -13,7 +13,7 @@ const policy: PartStates['policy'] = { inForce, refused: null, copyProblem: null
 const well: PartStates = {
   policy,
   spool: { problem: null },
-  sinks: new Map([['archive', { problem: null }]]),
+  sinks: new Map([['archive', { problem: null, topicProblems: [] }]]),
 }
 const problems = [
   { file: 'policy.csv', line: 12, message: 'the effect is "Deny"' },
@@ -61,12 +61,14 @@ describe('a server is ready', () => {
 
   test('also with a sink that takes nothing, which is a warning by its name', () => {
     const sinks = new Map([
-      ['archive', { problem: null }],
-      ['central', { problem: { code: 'KAFKA_UNAVAILABLE', message: 'no broker answered' } }],
+      ['archive', { problem: null, topicProblems: [] }],
+      ['central', { problem: { code: 'KAFKA_UNAVAILABLE', message: 'no broker answered' }, topicProblems: ['x'] }],
+      ['second', { problem: null, topicProblems: ['replication factor is 1', 'cleanup.policy is compact'] }],
     ])
     expect(isReady({ ...well, sinks })).toBe(true)
     expect(wrong(warningsOf({ ...well, sinks }))).toEqual([
       { part: 'sink central', problem: 'no broker answered (KAFKA_UNAVAILABLE)' },
+      { part: 'sink second', problem: 'its topic: replication factor is 1; cleanup.policy is compact' },
     ])
   })
 })

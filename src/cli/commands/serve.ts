@@ -35,10 +35,12 @@ Example:
 
 /** The settings that the flags stand for, nested as in the YAML file. */
 export function settingsOf(flags: ServeFlags): Record<string, unknown> {
-  const { policy, data, listen, admin, kafka, topic } = flags
+  const { config, policy, data, listen, admin, kafka, topic } = flags
   const sink = {
     type: 'kafka',
     ...(kafka === undefined ? {} : { brokers: kafka.split(',').map((broker) => broker.trim()) }),
+    // A first look, often at a broker on its own; a server that is to keep its records has a file of settings.
+    ...(kafka === undefined || config !== undefined ? {} : { topicCheck: 'warn' }),
     ...(topic === undefined ? {} : { topic }),
   }
   return {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { Kafka, logLevel, type LogEntry, type SASLOptions } from 'kafkajs'
 import { messageOf } from '../../errors.ts'
+import { knowZstd } from './compression.ts'
 import type { KafkaConnections } from './connections.ts'
 import type { KafkaLogin } from './login.ts'
 import { type KafkaTlsFiles, readTls } from './tls.ts'
@@ -91,3 +92,4 @@ function stopIdleTimers(): void {
 }
 
 stopIdleTimers()
+knowZstd()

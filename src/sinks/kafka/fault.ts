@@ -28,7 +28,7 @@ interface ClientFault {
 
 const protocolFaults: Readonly<Record<string, (destination: KafkaDestination) => string>> = {
   UNKNOWN_TOPIC_OR_PARTITION: ({ topic }) =>
-    `there is no topic ${topic}: create the topic ${topic} with replication factor 3 and min.insync.replicas=2 (docs/kafka.md)`,
+    `there is no topic ${topic}: create the topic ${topic} with replication factor 3 and min.insync.replicas=2, as countersign topic create does (docs/kafka.md)`,
   INVALID_TOPIC_EXCEPTION: ({ topic }) => `${topic} cannot be the name of a topic`,
   TOPIC_AUTHORIZATION_FAILED: ({ topic, login }) =>
     `${login ?? 'this client'} may not write to the topic ${topic}: allow DESCRIBE and WRITE on it`,
@@ -36,6 +36,8 @@ const protocolFaults: Readonly<Record<string, (destination: KafkaDestination) =>
     `${login ?? 'this client'} may not use an idempotent producer: allow IDEMPOTENT_WRITE on the cluster`,
   MESSAGE_TOO_LARGE: ({ topic }) =>
     `the topic ${topic} takes smaller batches than are sent: set its max.message.bytes to 1048588 or more`,
+  INVALID_TIMESTAMP: ({ topic }) =>
+    `the clock of this machine is too far from the brokers’: set it, or give the topic ${topic} message.timestamp.type=LogAppendTime`,
   NOT_ENOUGH_REPLICAS: ({ topic }) => `fewer replicas of ${topic} are in sync than its min.insync.replicas asks for`,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: ({ topic }) =>
     `fewer replicas of ${topic} are in sync than its min.insync.replicas asks for`,

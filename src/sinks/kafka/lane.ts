@@ -1,7 +1,8 @@
 import { CountersignError, messageOf } from '../../errors.ts'
 import type { SpooledRecord } from '../../spool/spooled-record.ts'
-import type { Sink } from '../sink.ts'
+import type { Delivered, Sink } from '../sink.ts'
 import type { Log } from './client.ts'
+import { type Acknowledged, formatMark, readMark } from './mark.ts'
 import { toMessages, type KafkaMessage } from './message.ts'
 
 /** What a broker answers to one produce, per partition. */
@@ -16,8 +17,8 @@ export interface ProduceReply {
 /** Where a lane writes. */
 export interface LanePlace {
   readonly partition: number
-  /** The offset behind the partition's last record, as a broker knew it just now. */
-  readonly end: bigint
+  /** For each partition of the topic, the offset behind its last record, as a broker knew it just now. */
+  readonly ends: ReadonlyMap<number, bigint>
 }
 
 /** An idempotent producer (acks=all) with its connections. Used by one lane, for one life: it is discarded at the first doubt. */
@@ -34,6 +35,8 @@ export interface KafkaLaneOptions {
   readonly topic: string
   /** The key of every message. */
   readonly replica: string
+  /** What `deliver` gave as its mark in an earlier life; null where there is none. */
+  readonly mark: string | null
   /** A connect or a produce that has no answer by then is given up. */
   readonly requestTimeoutMs: number
   readonly newProducer: () => LaneProducer
@@ -44,7 +47,7 @@ export interface KafkaLaneOptions {
 
 interface OpenLane {
   readonly producer: LaneProducer
-  readonly partition: number
+  readonly place: LanePlace
   /** Records of a new batch begin here or further on. */
   end: bigint
 }
@@ -54,26 +57,38 @@ interface OpenLane {
  * names that partition, error code 0 and a base offset beyond everything known to stand there. At any doubt the producer is discarded; the
  * next `deliver` sends the same records through a new one. Without this rule kafkajs loses acknowledged messages: a batch
  * whose acknowledgement was lost can be answered with the offset of another one.
+ *
+ * A partition never ends before what it acknowledged, over restarts too, unless it was truncated or made anew: then `deliver`
+ * resolves with `lost`. How far it still has records is not asked: what stands at an offset now need not be what stood there.
  */
 export class KafkaLane implements Sink {
   readonly #options: KafkaLaneOptions
   #open: OpenLane | undefined
   #connecting: LaneProducer | undefined
   /** Where the last believed acknowledgement ended, over all producers. */
-  #acknowledged: LanePlace | undefined
+  #acknowledged: Acknowledged | undefined
+  /** Set when a broker gave a new batch a place before it. */
+  #contradicted = false
   #busy = false
   readonly #closing = new AbortController()
 
   constructor(options: KafkaLaneOptions) {
     this.#options = options
+    this.#acknowledged = readMark(options.mark, options.topic)
   }
 
-  async deliver(records: readonly SpooledRecord[]): Promise<void> {
+  async deliver(records: readonly SpooledRecord[]): Promise<Delivered> {
     if (this.#closing.signal.aborted) throw unavailable('the sink is closed')
     if (this.#busy) throw unavailable('a produce is in flight already, and a lane has only one')
     this.#busy = true
     try {
-      for (const messages of toMessages(records, this.#options.replica)) await this.#produce(messages)
+      if (records.length === 0) return this.#kept()
+      const lane = this.#open ?? (await this.#connect())
+      const lost = this.#open === undefined ? this.#whatIsLost(lane.place) : undefined
+      this.#open = lane
+      if (lost !== undefined) return { kind: 'lost', what: lost }
+      for (const messages of toMessages(records, this.#options.replica)) await this.#produce(messages, lane)
+      return this.#kept()
     } catch (fault) {
       this.#discard()
       throw fault instanceof CountersignError ? fault : this.#options.explain(fault)
@@ -88,11 +103,16 @@ export class KafkaLane implements Sink {
     return Promise.resolve()
   }
 
-  async #produce(messages: readonly KafkaMessage[]): Promise<void> {
-    const lane = (this.#open ??= await this.#connect())
-    const replies = await this.#inTime(lane.producer.produce(lane.partition, messages), 'acknowledge a batch')
+  #kept(): Delivered {
+    const { topic } = this.#options
+    return { kind: 'kept', mark: this.#acknowledged === undefined ? null : formatMark(topic, this.#acknowledged) }
+  }
+
+  async #produce(messages: readonly KafkaMessage[], lane: OpenLane): Promise<void> {
+    const { partition } = lane.place
+    const replies = await this.#inTime(lane.producer.produce(partition, messages), 'acknowledge a batch')
     lane.end = this.#trust(replies, lane) + BigInt(messages.length)
-    this.#acknowledged = { partition: lane.partition, end: lane.end }
+    this.#acknowledged = { partition, end: lane.end }
   }
 
   async #connect(): Promise<OpenLane> {
@@ -102,8 +122,7 @@ export class KafkaLane implements Sink {
     const place = await this.#inTime(producer.connect(), 'let us connect')
     this.#connecting = undefined
     log('info', 'delivering to Kafka', { topic, partition: place.partition })
-    this.#reportLoss(place)
-    return { producer, ...place }
+    return { producer, place, end: place.ends.get(place.partition) ?? 0n }
   }
 
   /** The base offset of a reply that proves that the batch was appended, and where. */
@@ -113,13 +132,15 @@ export class KafkaLane implements Sink {
       throw this.#untrusted(`${String(replies.length)} partitions answered, 1 was written to`)
     }
     const { topicName, partition, errorCode, baseOffset = '' } = reply
-    if (topicName !== this.#options.topic || partition !== lane.partition) {
-      throw this.#untrusted(`it names partition ${String(partition)} of ${topicName}, not ${String(lane.partition)}`)
+    const wanted = lane.place.partition
+    if (topicName !== this.#options.topic || partition !== wanted) {
+      throw this.#untrusted(`it names partition ${String(partition)} of ${topicName}, not ${String(wanted)}`)
     }
     if (errorCode !== 0) throw this.#untrusted(`it carries error code ${String(errorCode)}`)
     if (!/^\d{1,19}$/.test(baseOffset)) throw this.#untrusted(`its base offset is "${baseOffset}"`)
     const offset = BigInt(baseOffset)
     if (offset < lane.end) {
+      this.#contradicted ||= this.#acknowledged?.partition === wanted && offset < this.#acknowledged.end
       throw this.#untrusted(`its base offset is ${baseOffset}, but the partition reached ${String(lane.end)} before it`)
     }
     return offset
@@ -130,17 +151,16 @@ export class KafkaLane implements Sink {
     return new CountersignError('KAFKA_REPLY_UNTRUSTED', message, { retryable: true })
   }
 
-  /** A partition never ends before what it acknowledged, unless it was truncated or made anew. */
-  #reportLoss({ partition, end }: LanePlace): void {
-    const { topic, log } = this.#options
-    if (this.#acknowledged?.partition !== partition || end >= this.#acknowledged.end) return
-    log('error', 'the partition lost records that it had acknowledged', {
-      topic,
-      partition,
-      acknowledgedEnd: String(this.#acknowledged.end),
-      end: String(end),
-    })
+  /** What to say where the topic lacks records that it acknowledged. It is said once: what is lost counts as acknowledged no more. */
+  #whatIsLost({ ends }: LanePlace): string | undefined {
+    if (this.#acknowledged === undefined) return undefined
+    const { partition, end: acknowledgedEnd } = this.#acknowledged
+    const end = ends.get(partition) ?? 0n
+    if (end >= acknowledgedEnd && !this.#contradicted) return undefined
     this.#acknowledged = undefined
+    this.#contradicted = false
+    const place = `partition ${String(partition)} of topic ${this.#options.topic}`
+    return `${place} lost records: they were acknowledged up to offset ${String(acknowledgedEnd)}, and it ends at ${String(end)}`
   }
 
   #inTime<T>(work: Promise<T>, task: string): Promise<T> {

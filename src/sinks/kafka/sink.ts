@@ -1,42 +1,70 @@
 import { Partitioners, type Admin } from 'kafkajs'
 import type { Sink } from '../sink.ts'
+import { withAdmin } from './admin.ts'
+import { CheckedTopic, type TopicCheck } from './checked-topic.ts'
 import { defaultRequestTimeoutMs, type KafkaConnectionSettings, type Log, openKafka } from './client.ts'
+import { type Compression, compressionType } from './compression.ts'
 import { KafkaConnections } from './connections.ts'
 import { explainKafkaFault } from './fault.ts'
 import { KafkaLane, type LanePlace, type LaneProducer } from './lane.ts'
 import { loginName } from './login.ts'
+import { describeTopic } from './topic.ts'
+import { type TopicDifference, topicDifferences } from './topic-rules.ts'
 
 export interface KafkaSinkSettings extends KafkaConnectionSettings {
   readonly topic: string
+  readonly compression: Compression
+  readonly topicCheck: TopicCheck
 }
 
 export interface KafkaSinkContext {
   /** The key of every message, and so the choice of the partition. */
   readonly replica: string
+  /** What the sink gave as its mark in an earlier life; null where there is none. */
+  readonly mark: string | null
+  /** Told of what is not as it should be with the topic, whenever it was looked at. */
+  readonly topicProblems: (problems: readonly string[]) => void
   readonly log: Log
 }
 
 /**
- * A sink that delivers to one partition of a Kafka topic under the lane rule (lane.ts). Connects at the first
- * `deliver`. A `deliver` rejects with KAFKA_UNAVAILABLE, KAFKA_REPLY_UNTRUSTED or TLS_INVALID, all retryable, when a
- * connect or one produce took longer than `requestTimeoutMs`, or failed sooner; it never waits for a broker to come back.
+ * A sink that delivers to one partition of a Kafka topic under the lane rule (lane.ts), where the topic is as it should be
+ * (checked-topic.ts). Connects at the first `deliver`. A `deliver` rejects with KAFKA_UNAVAILABLE, KAFKA_REPLY_UNTRUSTED,
+ * KAFKA_TOPIC_WRONG or TLS_INVALID, all retryable, when a connect or one produce took longer than `requestTimeoutMs`, or failed
+ * sooner; it never waits for a broker to come back.
  */
 export function createKafkaSink(settings: KafkaSinkSettings, context: KafkaSinkContext): Sink {
-  const { brokers, topic, sasl, requestTimeoutMs = defaultRequestTimeoutMs } = settings
-  return new KafkaLane({
-    topic,
-    replica: context.replica,
-    requestTimeoutMs,
-    newProducer: () => newProducer(settings, context, requestTimeoutMs),
-    explain: (thrown) => explainKafkaFault(thrown, { brokers, topic, login: loginName(sasl) }),
-    log: context.log,
-  })
+  const { brokers, topic, sasl, topicCheck, requestTimeoutMs = defaultRequestTimeoutMs } = settings
+  const { replica, mark, log, topicProblems } = context
+  const explain = (thrown: unknown) => explainKafkaFault(thrown, { brokers, topic, login: loginName(sasl) })
+  const newLaneProducer = () => newProducer(settings, context, requestTimeoutMs)
+  const lane = new KafkaLane({ topic, replica, mark, requestTimeoutMs, newProducer: newLaneProducer, explain, log })
+  const inspect = (signal: AbortSignal) =>
+    inspectTopic(settings, context, signal).catch((thrown: unknown) => {
+      throw explain(thrown)
+    })
+  return new CheckedTopic(lane, { topic, topicCheck, inspect, topicProblems, log, nowMs: () => performance.now() })
+}
+
+async function inspectTopic(
+  settings: KafkaSinkSettings,
+  { replica, log }: KafkaSinkContext,
+  signal: AbortSignal,
+): Promise<readonly TopicDifference[]> {
+  const { topic } = settings
+  const clientId = clientIdOf(replica)
+  const found = await withAdmin(settings, { clientId, log, signal }, (admin) => describeTopic(admin, topic))
+  // The lane says that there is none, and what to do.
+  return found === undefined ? [] : topicDifferences(found, settings)
+}
+
+function clientIdOf(replica: string): string {
+  return `countersign-${replica}`
 }
 
 function newProducer(settings: KafkaSinkSettings, context: KafkaSinkContext, requestTimeoutMs: number): LaneProducer {
   const connections = new KafkaConnections()
-  const clientId = `countersign-${context.replica}`
-  const kafka = openKafka(settings, { clientId, connections, log: context.log })
+  const kafka = openKafka(settings, { clientId: clientIdOf(context.replica), connections, log: context.log })
   const admin = kafka.admin()
   const producer = kafka.producer({
     idempotent: true,
@@ -54,6 +82,7 @@ function newProducer(settings: KafkaSinkSettings, context: KafkaSinkContext, req
         topic: settings.topic,
         acks: -1,
         timeout: requestTimeoutMs,
+        compression: compressionType(settings.compression),
         messages: messages.map(({ key, value, headers }) => ({ key, value, headers: { ...headers }, partition })),
       }),
     discard: () => {
@@ -74,8 +103,5 @@ async function findPlace(admin: Admin, topic: string, replica: string): Promise<
   if (partitionMetadata.length === 0) throw new Error(`the brokers name no partition of ${topic}`)
   const message = { key: replica, value: null }
   const partition = Partitioners.DefaultPartitioner()({ topic, partitionMetadata, message })
-  const end = ends.find((place) => place.partition === partition)?.high
-  if (end === undefined)
-    throw new Error(`the brokers do not tell where partition ${String(partition)} of ${topic} ends`)
-  return { partition, end: BigInt(end) }
+  return { partition, ends: new Map(ends.map((place) => [place.partition, BigInt(place.high)])) }
 }

@@ -9,11 +9,12 @@ import { FakeKafkaPartition, type KafkaTrouble } from '../../fakes/kafka-partiti
 
 const topic = 'countersign.audit.v1'
 
-function makeLane(kafka: FakeKafkaPartition, requestTimeoutMs = 5_000) {
+function makeLane(kafka: FakeKafkaPartition, requestTimeoutMs = 5_000, mark: string | null = null) {
   const logged: { level: LogLevel; message: string; fields: object }[] = []
   const lane = new KafkaLane({
     topic,
     replica: 'web-0',
+    mark,
     requestTimeoutMs,
     newProducer: kafka.newProducer,
     explain: (thrown) => new CountersignError('KAFKA_UNAVAILABLE', messageOf(thrown), { retryable: true }),
@@ -114,11 +115,23 @@ describe('an acknowledgement that proves nothing', () => {
     const { lane } = makeLane(kafka)
     const records = makeRecords(10)
     await lane.deliver(records.slice(0, 5))
-    kafka.troubles.push('earlier offset')
+    kafka.troubles.push('other partition')
     await expect(lane.deliver(records.slice(5))).rejects.toThrow()
     await lane.deliver(records.slice(5))
     expect(kafka.producers).toBe(2)
     expect(kafka.lines).toEqual(lines(records))
+  })
+
+  test('leads back to the oldest record where it gives a place that is taken: what stood there may be gone', async () => {
+    const kafka = new FakeKafkaPartition(topic)
+    const { lane } = makeLane(kafka)
+    const records = makeRecords(10)
+    await lane.deliver(records.slice(0, 5))
+    kafka.troubles.push('earlier offset')
+    await expect(lane.deliver(records.slice(5))).rejects.toThrow()
+    expect(await lane.deliver(records.slice(5))).toMatchObject({ kind: 'lost' })
+    expect(await lane.deliver(records)).toMatchObject({ kind: 'kept' })
+    expect([...new Set(kafka.lines)]).toEqual(lines(records))
   })
 })
 
@@ -162,20 +175,53 @@ describe('a produce that fails', () => {
   })
 })
 
-test('a partition that lost its acknowledged end is reported as an error, and delivery goes on', async () => {
-  const kafka = new FakeKafkaPartition(topic)
-  const { lane, logged } = makeLane(kafka)
-  await lane.deliver(makeRecords(5))
-  kafka.truncate()
-  kafka.troubles.push('refused')
-  await expect(lane.deliver(makeRecords(3))).rejects.toThrow()
-  await lane.deliver(makeRecords(3))
-  expect(logged.filter(({ level }) => level === 'error')).toEqual([
-    expect.objectContaining({
-      fields: expect.objectContaining({ acknowledgedEnd: '5', end: '0' }),
-    }),
-  ])
-  expect(kafka.lines).toEqual(lines(makeRecords(3)))
+describe('a partition that lost what it acknowledged', () => {
+  const lost = /partition 4 of topic countersign\.audit\.v1 lost records: .* up to offset 5, and it ends at 0/
+
+  test('is found when the lane connects again, said once, and given what it is given then', async () => {
+    const kafka = new FakeKafkaPartition(topic)
+    const { lane } = makeLane(kafka)
+    await lane.deliver(makeRecords(5))
+    kafka.truncate()
+    kafka.troubles.push('refused')
+    await expect(lane.deliver(makeRecords(3))).rejects.toThrow()
+    expect(await lane.deliver(makeRecords(3))).toEqual({ kind: 'lost', what: expect.stringMatching(lost) })
+    expect(kafka.lines).toEqual([])
+    expect(await lane.deliver(makeRecords(8))).toEqual({ kind: 'kept', mark: 'countersign.audit.v1-4@8' })
+    expect(kafka.lines).toEqual(lines(makeRecords(8)))
+  })
+
+  test('is found after a restart, by the mark of the life before', async () => {
+    const kafka = new FakeKafkaPartition(topic)
+    const { lane } = makeLane(kafka)
+    const delivered = await lane.deliver(makeRecords(5))
+    expect(delivered).toEqual({ kind: 'kept', mark: 'countersign.audit.v1-4@5' })
+    kafka.truncate()
+    const next = makeLane(kafka, 5_000, 'countersign.audit.v1-4@5').lane
+    expect(await next.deliver(makeRecords(3))).toEqual({ kind: 'lost', what: expect.stringMatching(lost) })
+    expect(await next.deliver(makeRecords(8))).toMatchObject({ kind: 'kept' })
+  })
+
+  test('is found where the topic was made anew with fewer partitions', async () => {
+    const kafka = new FakeKafkaPartition(topic)
+    const { lane } = makeLane(kafka, 5_000, 'countersign.audit.v1-9@5')
+    expect(await lane.deliver(makeRecords(3))).toMatchObject({ kind: 'lost' })
+  })
+
+  test.each(['countersign.audit.v1-4@5', 'another.topic-4@900', 'nonsense', null])(
+    'is not seen where it ends where it did, or the mark is not of this topic: %s',
+    async (mark) => {
+      const kafka = new FakeKafkaPartition(topic)
+      await makeLane(kafka).lane.deliver(makeRecords(5))
+      const { lane } = makeLane(kafka, 5_000, mark)
+      expect(await lane.deliver(makeRecords(3))).toEqual({ kind: 'kept', mark: 'countersign.audit.v1-4@8' })
+    },
+  )
+
+  test('keeps its mark while there is nothing to deliver', async () => {
+    const { lane } = makeLane(new FakeKafkaPartition(topic), 5_000, 'countersign.audit.v1-4@5')
+    expect(await lane.deliver([])).toEqual({ kind: 'kept', mark: 'countersign.audit.v1-4@5' })
+  })
 })
 
 describe('closing a lane', () => {
@@ -212,23 +258,23 @@ test('no acknowledged record is lost and none changes places, whatever goes wron
       kafka.troubles.push(...troubles)
       const { lane } = makeLane(kafka)
       const records = makeRecords(20, { bytes: 10 })
-      for (let from = 0; from < records.length; from += 2) {
-        await deliverAtLast(lane, records.slice(from, from + 2), troubles.length + 1)
-      }
+      await deliverAll(lane, records, troubles.length + 1)
       expect([...new Set(kafka.lines)]).toEqual(lines(records))
     }),
     { numRuns: 100 },
   )
 })
 
-/** As the delivery loop does: the same records again, until the lane takes them. */
-async function deliverAtLast(lane: KafkaLane, records: ReturnType<typeof makeRecords>, tries: number): Promise<void> {
-  for (let tried = 1; ; tried++) {
+/** As the delivery loop does: the same records again, until the lane takes them, and all of them where it lost some. */
+async function deliverAll(lane: KafkaLane, records: ReturnType<typeof makeRecords>, failures: number): Promise<void> {
+  let failed = 0
+  for (let from = 0; from < records.length;) {
     try {
-      await lane.deliver(records)
-      return
+      const { kind } = await lane.deliver(records.slice(from, from + 2))
+      from = kind === 'lost' ? 0 : from + 2
     } catch (fault) {
-      if (tried === tries) throw fault
+      failed += 1
+      if (failed === failures) throw fault
     }
   }
 }

@@ -11,8 +11,15 @@ const unavailable = { code: 'KAFKA_UNAVAILABLE', retryable: true }
 
 function makeSink(settings: Partial<KafkaSinkSettings>) {
   return createKafkaSink(
-    { brokers: ['127.0.0.1:1'], topic: 'audit', requestTimeoutMs: 300, ...settings },
-    { replica: 'web-0', log: () => undefined },
+    {
+      brokers: ['127.0.0.1:1'],
+      topic: 'audit',
+      compression: 'zstd',
+      topicCheck: 'warn',
+      requestTimeoutMs: 300,
+      ...settings,
+    },
+    { replica: 'web-0', mark: null, topicProblems: () => undefined, log: () => undefined },
   )
 }
 
@@ -108,8 +115,13 @@ test('a password stands in no error and in no line of the log', async () => {
   const said: unknown[] = []
   const sasl = { mechanism: 'plain', username: 'audit', password: 'hunter2-hunter2' } as const
   const sink = createKafkaSink(
-    { brokers: ['127.0.0.1:1'], topic: 'audit', sasl },
-    { replica: 'web-0', log: (...line) => said.push(line) },
+    { brokers: ['127.0.0.1:1'], topic: 'audit', sasl, compression: 'zstd', topicCheck: 'enforce' },
+    {
+      replica: 'web-0',
+      mark: null,
+      topicProblems: (problems) => said.push(problems),
+      log: (...line) => said.push(line),
+    },
   )
   said.push(await sink.deliver(makeRecords(1)).catch((fault: unknown) => fault))
   await sink.close()
