@@ -41,8 +41,6 @@ export interface Delivery {
   appended(): void
   /** Says that another file has taken the place of the spool's, and has to be read from now on. */
   reopen(): void
-  /** Says that another file has taken the place of the spool's, with every record that a sink lacks at its old position. */
-  reopen(): void
   status(): ReadonlyMap<string, LaneStatus>
   /**
    * Waits until every sink has the records up to `position`, at most `withinMs`, and ends delivery. What is left stays in the
@@ -83,10 +81,6 @@ class DeliveryThread implements Delivery {
 
   appended(): void {
     this.#worker.post({ kind: 'appended' })
-  }
-
-  reopen(): void {
-    this.#worker.post({ kind: 'reopen' })
   }
 
   reopen(): void {

@@ -57,13 +57,6 @@ function reopen(): void {
   wakeAll(backingOff)
 }
 
-/** Another file has taken the old one's place; positions mean the same in it. */
-function reopen(): void {
-  spool.close()
-  spool = openSpool(opening.spoolDir)
-  wakeAll(backingOff)
-}
-
 function makeSink(name: string, settings: SinkSettings, mark: string | null): Sink {
   switch (settings.type) {
     case 'archive':
