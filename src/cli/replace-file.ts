@@ -5,14 +5,14 @@ import { CountersignError, messageOf } from '../errors.ts'
 import { writeDurably } from '../keys/durable-file.ts'
 
 /**
- * Writes a file that others may read (0644), so that whoever reads the path finds the old text or the new one, whole.
+ * Writes a file, which others may read where no other mode is given, so that whoever reads the path finds the old text or the new one, whole.
  * Throws USAGE, which names `flag` and the file.
  */
-export function replaceFile(flag: string, path: string, text: string): void {
+export function replaceFile(flag: string, path: string, text: string, mode = 0o644): void {
   // Hidden: a policy folder may be read meanwhile.
   const fresh = join(dirname(path), `.${basename(path)}.${randomUUID()}`)
   try {
-    writeDurably(fresh, text, 0o644)
+    writeDurably(fresh, text, mode)
     renameSync(fresh, path)
   } catch (fault) {
     rmSync(fresh, { force: true })

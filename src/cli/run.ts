@@ -10,6 +10,7 @@ import { policyKeygenCommand } from './commands/policy-keygen.ts'
 import { policyReplayCommand } from './commands/policy-replay.ts'
 import { policySignCommand } from './commands/policy-sign.ts'
 import { policyTestCommand } from './commands/policy-test.ts'
+import { proveCommand } from './commands/prove.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
 import { topicCheckCommand, topicCreateCommand } from './commands/topic.ts'
@@ -21,7 +22,7 @@ const usageStatus = 2
 const failureStatus = 1
 const leftStatus = 75
 
-const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['USAGE', 'CONFIG_INVALID'])
+const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['USAGE', 'CONFIG_INVALID', 'KEY_INVALID'])
 
 const io = processIo()
 
@@ -41,6 +42,7 @@ function program(version: string): Command {
     .addCommand(serveCommand((flags) => serve(flags, version)))
     .addCommand(queryCommand(io))
     .addCommand(verifyCommand(io))
+    .addCommand(proveCommand(io))
     .addCommand(
       new Command('topic')
         .description('Work with the topics of Kafka that the trail is delivered to.')

@@ -24,7 +24,7 @@ async function find(folder: DataFolder, decisionId: string, days: DayRange): Pro
 }
 
 /** The day of a UUIDv7, and the one after it: a record may be superseded past midnight. */
-function dayOf(decisionId: string): DayRange | undefined {
+export function dayOf(decisionId: string): DayRange | undefined {
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(decisionId)) return undefined
   const ms = Number.parseInt(decisionId.slice(0, 8) + decisionId.slice(9, 13), 16)
   const [from, to] = [ms, ms + 86_400_000].map((time) => new Date(time).toISOString().slice(0, 10))
