@@ -58,7 +58,8 @@ export async function buildRig({ settings = {}, disk, within = [] }: RigOptions 
   const onDisk = disk?.within ?? []
   const kafka = await startKafka()
   await kafka.createTopic(topic, 1, rightTopic(1).config)
-  const sinks = { archive: { type: 'archive' }, kafka: { type: 'kafka', brokers: kafka.brokers, topic } }
+  const central = { type: 'kafka', brokers: kafka.brokers, topic, topicCheck: 'warn' }
+  const sinks = { archive: { type: 'archive' }, kafka: central }
   const server = await prepareServer({
     data,
     settings: { sinks, ...patient, ...settings },
