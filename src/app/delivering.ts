@@ -5,7 +5,7 @@ import type { Parts } from './parts.ts'
 
 /** Starts delivery from the spool to the sinks, and tells each of the other. */
 export function deliverSpool(
-  { settings, sinks }: Inputs,
+  { settings, sinks }: Pick<Inputs, 'settings' | 'sinks'>,
   { log, metrics, spool }: Pick<Parts, 'log' | 'metrics' | 'spool'>,
 ): Delivery {
   const delivery = startDelivery(
@@ -23,6 +23,8 @@ export function deliverSpool(
       },
       onTrouble: (sink, code, message) => {
         metrics.count('countersign_sink_failures_total', { sink, code })
+        // Read here, written there: what delivery finds damaged cannot be written on.
+        if (code === 'SPOOL_DAMAGED') spool.distrust(message)
         log('warn', 'a delivery failed and will be tried again', { sink, code, problem: message })
       },
       log,
@@ -31,6 +33,9 @@ export function deliverSpool(
   spool.onCommit((appended) => {
     metrics.count('countersign_records_appended_total', {}, appended)
     delivery.appended()
+  })
+  spool.onNewFile(() => {
+    delivery.reopen()
   })
   return delivery
 }

@@ -20,7 +20,11 @@ interface Told {
  * Opens the spool in the data folder, which is made where it is absent; should its file be lost meanwhile, another takes its place.
  * Throws the spool's codes, or KEY_INVALID.
  */
-export async function openSpool({ settings, sinks }: Inputs, version: string, { log, metrics }: Told): Promise<Spool> {
+export async function openSpool(
+  { settings, sinks }: Pick<Inputs, 'settings' | 'sinks'>,
+  version: string,
+  { log, metrics }: Told,
+): Promise<Spool> {
   const { audit, data, replica, spool } = settings
   makeDataFolder(data)
   const opening: SpoolOpening = {

@@ -33,17 +33,26 @@ export async function startParts(inputs: Inputs, version: string): Promise<Parts
   return { ...inputs, log, closeLog, metrics, spool, delivery, policy, stopping: new AbortController() }
 }
 
-/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
+/** Stops them in the reverse order. Resolves with how many records stay in the spool. */
 export async function stopParts({ policy, spool, delivery, log }: Parts, graceMs: number): Promise<number> {
   await policy.stop()
+  const left = await closeSpool({ spool, delivery }, graceMs)
+  const { missed } = spool.status()
+  if (missed > 0)
+    log('error', 'events have no record, and no gap could be written that counts them', { events: missed })
+  return left
+}
+
+/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
+export async function closeSpool(
+  { spool, delivery }: Pick<Parts, 'spool' | 'delivery'>,
+  graceMs: number,
+): Promise<number> {
   // A disk that hangs must not keep the process: the trail then stays open, as after a crash.
   await within(graceMs, spool.seal())
   await delivery.stop(spool.status().lastPosition, graceMs)
   await within(graceMs, spool.close())
-  const { waitingRecords, missed } = spool.status()
-  if (missed > 0)
-    log('error', 'events have no record, and no gap could be written that counts them', { events: missed })
-  return waitingRecords
+  return spool.status().waitingRecords
 }
 
 /** What health is told of them. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { readSinks } from '../app/inputs.ts'
 import { type RunningServer, startServer } from '../app/server.ts'
+import { drainSpool } from '../app/spool-drain.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
 import { policyCheckCommand } from './commands/policy-check.ts'
@@ -13,6 +14,7 @@ import { policyTestCommand } from './commands/policy-test.ts'
 import { proveCommand } from './commands/prove.ts'
 import { queryCommand } from './commands/query.ts'
 import { serveCommand, type ServeFlags, settingsOf } from './commands/serve.ts'
+import { type Drain, spoolDrainCommand } from './commands/spool-drain.ts'
 import { topicCheckCommand, topicCreateCommand } from './commands/topic.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { processIo } from './print.ts'
@@ -43,6 +45,11 @@ function program(version: string): Command {
     .addCommand(queryCommand(io))
     .addCommand(verifyCommand(io))
     .addCommand(proveCommand(io))
+    .addCommand(
+      new Command('spool')
+        .description('Work with the spool, where records wait for their delivery.')
+        .addCommand(spoolDrainCommand(io, drainer(version))),
+    )
     .addCommand(
       new Command('topic')
         .description('Work with the topics of Kafka that the trail is delivered to.')
@@ -78,6 +85,24 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const server = await startServer(settingsFrom(flags), version)
   await stop
   await stopServer(server)
+}
+
+/** The first signal ends the delivery in order; the spool keeps what is left. */
+function drainer(version: string): Drain {
+  return (dir, { config, giveUpAfter, ...sink }, onProgress) => {
+    const stop = new AbortController()
+    void nextStopSignal().then(() => {
+      stop.abort()
+    })
+    const settingsFor = (data: string, replica: string): Settings => {
+      const file = config === undefined ? {} : { file: config }
+      return readSettings({
+        ...file,
+        flags: { ...settingsOf({ ...(config === undefined ? {} : { config }), ...sink, data }), replica },
+      })
+    }
+    return drainSpool(dir, settingsFor, version, { patienceMs: giveUpAfter * 1000, stop: stop.signal, onProgress })
+  }
 }
 
 function lanesOf(file: string): ReturnType<typeof readSinks> {

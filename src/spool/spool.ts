@@ -133,6 +133,11 @@ export class Spool implements AuditLog {
     this.#writer.advance(cursor)
   }
 
+  /** Takes the word of somebody who read the file that it is damaged: another one takes its place. */
+  distrust(why: string): void {
+    this.#writer.distrust(why)
+  }
+
   /** Calls the listener after each commit that appended records, with their number. */
   onCommit(listener: (appended: number) => void): void {
     this.#commitListeners.push(listener)

@@ -4,6 +4,7 @@ import { type Allowed, type Batch, emptyBatch, eventsOf, Waiting } from './batch
 import type { OnMissed } from './gaps.ts'
 import type { OpenedSpool } from './opened.ts'
 import { type Fate, fateOf, Outcomes } from './outcomes.ts'
+import { Pace } from './pace.ts'
 import type { Pending } from './pending.ts'
 import { gapReasonOf, overflowOf, type SpoolProblem } from './problem.ts'
 import type { Cursor, FromSpoolWorker, SpoolState, ToSpoolWorker } from './protocol.ts'
@@ -33,10 +34,8 @@ type Failed = Extract<FromSpoolWorker, { kind: 'failed' }>
 type Committed = Extract<FromSpoolWorker, { kind: 'committed' }>
 
 const retryMs = 250
-/** The file is looked at this often: it may have been deleted, replaced or damaged while nobody wrote to it. */
-const checkMs = 500
-/** Cursors that no batch carries are written by themselves after this long. */
-const cursorMs = 200
+/** Whoever read the file before may still speak of it for so long. */
+const hearsayMs = 2000
 
 /**
  * Hands batches to the worker, one at a time: what gathers while one is under way goes with the next. A batch that fails for a
@@ -49,21 +48,20 @@ export class Writer {
   readonly #context: WriterContext
   readonly #waiting: Waiting
   readonly #outcomes: Outcomes
+  readonly #pace = new Pace(() => void this.#run())
   #state: SpoolState
   #problem: SpoolProblem | null = null
   /** `lost`: there is no file, and none will be opened any more. */
   #phase: 'open' | 'sealed' | 'lost' = 'open'
   #stopping = false
-  #scheduled = false
   #running: Promise<void> | undefined
   /** Since when the worker has not answered, by the monotonic clock; undefined where nothing was asked. */
   #askedSinceMs: number | undefined
   /** Set where the thread ended by itself. */
   #ended = false
-  #checkIsDue = false
-  readonly #checkTimer: NodeJS.Timeout
-  #gapTimer: NodeJS.Timeout | undefined
-  #cursorTimer: NodeJS.Timeout | undefined
+  /** Set where somebody found the file damaged. */
+  #distrusted: string | undefined
+  #openedAtMs = performance.now()
 
   constructor(opened: OpenedSpool, reopening: Reopening, context: WriterContext) {
     this.#opened = opened
@@ -73,10 +71,6 @@ export class Writer {
     this.#waiting = new Waiting(context.onMissed)
     this.#outcomes = new Outcomes(this.#waiting, context.onKept)
     this.#follow(opened)
-    this.#checkTimer = setInterval(() => {
-      this.#checkIsDue = true
-      this.#schedule()
-    }, checkMs)
   }
 
   get state(): SpoolState {
@@ -109,24 +103,25 @@ export class Writer {
 
   push(pending: Pending): void {
     this.#waiting.queue.push(pending)
-    this.#schedule()
+    this.#pace.soon()
   }
 
   /** Counts an event that will have no record; a gap says so with the next batch. */
   miss(of: 'decision' | 'access', reason: GapReason, time: Date): void {
     this.#waiting.gaps.add(of, reason, time)
-    this.#gapTimer ??= setTimeout(() => {
-      this.#gapTimer = undefined
-      this.#schedule()
-    }, this.#waiting.gapInMs)
+    this.#pace.forGap(this.#waiting.gapInMs)
   }
 
   advance(cursor: Cursor): void {
     this.#waiting.cursors.add(cursor)
-    this.#cursorTimer ??= setTimeout(() => {
-      this.#cursorTimer = undefined
-      void this.#run()
-    }, cursorMs)
+    this.#pace.forCursor()
+  }
+
+  /** The file is not to be believed any more, although it can be written to. What is said of the file before it is not heard. */
+  distrust(why: string): void {
+    if (this.#phase !== 'open' || performance.now() - this.#openedAtMs < hearsayMs) return
+    this.#distrusted = why
+    this.#pace.soon()
   }
 
   /** Writes what waits, and `closed`. Gives up where the disk fails meanwhile: then the trail stays open. */
@@ -144,28 +139,16 @@ export class Writer {
   /** Writes the last cursors and lets go of the file. */
   async close(): Promise<void> {
     this.#stop()
-    clearTimeout(this.#cursorTimer)
-    clearTimeout(this.#gapTimer)
+    this.#pace.end()
     await this.#run()
     if (this.#phase !== 'lost') await this.#opened.close()
   }
 
   #stop(): void {
     this.#stopping = true
-    clearInterval(this.#checkTimer)
-    this.#checkIsDue = false
+    this.#pace.endChecks()
     this.#reopening.stop()
     this.#context.onRoom()
-  }
-
-  #schedule(): void {
-    if (this.#scheduled || this.#running !== undefined) return
-    this.#scheduled = true
-    // What the same turn of the event loop brings shares one transaction.
-    setImmediate(() => {
-      this.#scheduled = false
-      void this.#run()
-    })
   }
 
   #run(): Promise<void> {
@@ -175,8 +158,11 @@ export class Writer {
 
   async #writeAll(): Promise<void> {
     while (this.#hasWork()) {
-      const isCheck = this.#checkIsDue
-      this.#checkIsDue = false
+      if (this.#distrusted !== undefined) {
+        await this.#replaceFile(emptyBatch, { code: 'SPOOL_DAMAGED', message: this.#distrusted })
+        continue
+      }
+      const isCheck = this.#pace.takeCheck()
       const batch = isCheck ? emptyBatch : this.#waiting.take(this.#allowed())
       this.#context.onRoom()
       const reply = await this.#ask(isCheck ? { kind: 'check' } : this.#append(batch))
@@ -191,7 +177,7 @@ export class Writer {
 
   #hasWork(): boolean {
     if (this.#phase === 'lost') return false
-    return this.#ended || this.#checkIsDue || this.#waiting.has(this.#allowed())
+    return this.#ended || this.#distrusted !== undefined || this.#pace.checkIsDue || this.#waiting.has(this.#allowed())
   }
 
   /** At the end, what was held is written too: it would be lost otherwise. */
@@ -223,7 +209,7 @@ export class Writer {
     return this.#stopping
   }
 
-  async #replaceFile(batch: Batch, { code, message }: Failed): Promise<void> {
+  async #replaceFile(batch: Batch, { code, message }: Pick<Failed, 'code' | 'message'>): Promise<void> {
     this.#problem = { code, message, retryable: true }
     this.#outcomes.uncertain(batch)
     this.#context.onLostFile()
@@ -242,6 +228,8 @@ export class Writer {
   #goOn(opened: OpenedSpool, batch: Batch, fate: Fate): void {
     this.#opened = opened
     this.#ended = false
+    this.#distrusted = undefined
+    this.#openedAtMs = performance.now()
     this.#state = opened.state
     this.#problem = null
     this.#follow(opened)
@@ -260,7 +248,7 @@ export class Writer {
   #follow(opened: OpenedSpool): void {
     opened.onEnd(() => {
       this.#ended = true
-      this.#schedule()
+      this.#pace.soon()
     })
   }
 
