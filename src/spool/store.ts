@@ -1,249 +1,237 @@
-import { type DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import type { TrailData, TrailOpened } from '../audit/event-data.ts'
+import { createCheckpointSigner } from '../audit/checkpoint.ts'
+import type { TrailOpened } from '../audit/event-data.ts'
+import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
 import { trailEvent } from '../audit/event.ts'
-import { encodeEvent, type EncodedEvent, firstPrevHash, formatSequence, sealRecord } from '../audit/record.ts'
-import { spoolFault } from './faults.ts'
+import { CountersignError, messageOf } from '../errors.ts'
+import { createIds } from '../ids.ts'
+import { isOfFile, spoolFault } from './faults.ts'
 import { openForWriting } from './file.ts'
+import type { SpoolFile } from './spool-file.ts'
+import { takeFindings } from './findings.ts'
+import type { HeadState, TrailEnd } from './head.ts'
+import { Holdings } from './holdings.ts'
 import type { Cursor, SpoolOpening, SpoolState } from './protocol.ts'
+import { OpenTrail } from './trail.ts'
+import { forgetTrails, previousTrail, undeliveredTrails } from './trails.ts'
 
-/** Most delivered records that one batch deletes, so that no batch takes long. */
-const deletesPerBatch = 1024
-
-/** The last record as it is committed. */
-interface Head {
-  readonly sequence: number
-  readonly hash: string
-  readonly position: number
-}
-
-/** What waits for a sink as it is committed: the records after `position`, up to and including `upTo`. */
-interface Waiting {
-  readonly position: number
-  readonly upTo: number
-  readonly records: number
-  readonly bytes: number
-}
+/** Most delivered records that make room at once where the disk is full. */
+const roomRecords = 4096
 
 /**
  * The spool's file: the only writer of records, cursors and deletions. Every change is one transaction: it is durable
- * when the call returns, and has not happened at all when it throws (a CountersignError).
+ * when the call returns, and has not happened at all when it throws (a CountersignError). After an error that is not retryable and is
+ * the file's own, the file is let go of as it is, and every call throws that error.
  */
 export class SpoolStore {
-  readonly #database: DatabaseSync
-  readonly #release: () => void
+  readonly #file: SpoolFile
   readonly #opening: SpoolOpening
-  readonly #now: () => Date
-  readonly #statements = new Map<string, StatementSync>()
-  #head: Head
-  #waiting: Waiting = { position: 0, upTo: 0, records: 0, bytes: 0 }
+  readonly #holdings: Holdings
+  readonly #trail: OpenTrail
+  /** Earlier trails as they were found. */
+  readonly #earlier: readonly TrailEnd[]
+  #committed: TrailEnd | null
+  #phase: 'open' | 'sealed' = 'open'
+  #failure: CountersignError | undefined
 
-  /** Opens or makes the spool and begins a new trail; its first record, `opened`, is durable when the constructor returns. */
-  constructor(opening: SpoolOpening, now: () => Date) {
-    const { database, release } = openForWriting(opening.dir)
-    this.#database = database
-    this.#release = release
+  /**
+   * Opens or makes the spool and begins a new trail; its first record, `opened`, is durable when the constructor returns. What cannot
+   * be trusted is set aside before, what it holds for a sink is rescued, and what is missing stands in gaps behind `opened`.
+   */
+  constructor(opening: SpoolOpening, now: () => Date, newId: () => string = createIds()) {
+    const { keyName, privateKey } = opening.checkpoints
+    const signer = createCheckpointSigner(keyName, privateKey)
     this.#opening = opening
-    this.#now = now
-    this.#head = { sequence: 0, hash: firstPrevHash, position: this.#lastPosition() }
+    this.#file = openForWriting(opening, now)
+    const { sql } = this.#file
     try {
+      this.#holdings = new Holdings(sql, { ...opening, now })
+      const { trail, checkpoints } = opening
+      const { position } = this.#holdings.extent
+      this.#trail = new OpenTrail({ sql, trail, signer, checkpoints, now, newId }, position)
+      this.#earlier = undeliveredTrails(sql, 0)
+      this.#committed = this.#earlier.at(-1) ?? null
       this.#transaction('begin a trail', () => {
-        this.#dropForgottenSinks()
-        this.#waiting = this.#noneWaiting()
-        this.#beginTrail()
+        this.#holdings.keepSinks(opening.sinks)
+        this.#beginTrail(signer.verifierKey, now, newId)
       })
+      this.#file.head.anchor(this.#headState(this.#trail.end))
     } catch (thrown) {
-      this.close()
-      throw thrown
-    }
-  }
-
-  /** Appends records in the order given, moves cursors and deletes what every sink has had for long enough. */
-  append(events: readonly EncodedEvent[], cursors: readonly Cursor[]): void {
-    this.#transaction('append to the spool', () => {
-      this.#appendRecords(events)
-      this.#moveCursors(cursors)
-      this.#deleteDelivered()
-    })
-  }
-
-  /** Appends the trail's last record, `closed`. */
-  seal(closedId: string): void {
-    const { trail } = this.#opening
-    const left =
-      this.#number(
-        'SELECT count(*) AS value FROM records WHERE position > ? AND trail = ?',
-        this.#waiting.position,
-        trail,
-      ) ?? 0
-    const delivered = this.#head.sequence - left
-    this.#transaction('close the trail', () => {
-      this.#appendRecords([this.#trailEvent(closedId, { change: 'closed', delivered, left })])
-      this.#run('UPDATE trails SET closed = 1 WHERE trail = ?', trail)
-    })
-  }
-
-  close(): void {
-    this.#database.close()
-    this.#release()
-  }
-
-  state(): SpoolState {
-    const oldest = this.#number(
-      'SELECT recorded_ms AS value FROM records WHERE position > ? ORDER BY position LIMIT 1',
-      this.#waiting.position,
-    )
-    return {
-      trail: this.#opening.trail,
-      lastSequence: this.#head.sequence,
-      lastPosition: this.#head.position,
-      waitingRecords: this.#waiting.records,
-      waitingBytes: this.#waiting.bytes,
-      oldestWaitingMs: oldest,
-    }
-  }
-
-  #transaction(doing: string, change: () => void): void {
-    const before = this.#head
-    try {
-      this.#database.exec('BEGIN IMMEDIATE')
-      change()
-      const waiting = this.#countWaiting()
-      this.#database.exec('COMMIT')
-      this.#waiting = waiting
-    } catch (thrown) {
-      this.#head = before
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw spoolFault(`cannot ${doing}`, thrown)
-    }
-  }
-
-  #beginTrail(): void {
-    const previous = this.#previousTrail()
-    const { trail, replica, versions, settings, openedId } = this.#opening
-    this.#run('DELETE FROM trails WHERE trail NOT IN (SELECT trail FROM records)')
-    this.#run('INSERT INTO trails (trail, last_sequence, last_hash, closed) VALUES (?, 0, ?, 0)', trail, firstPrevHash)
-    this.#appendRecords([this.#trailEvent(openedId, { change: 'opened', replica, previous, versions, settings })])
-  }
-
-  #previousTrail(): TrailOpened['previous'] {
-    const row = this.#get('SELECT trail, last_sequence, last_hash, closed FROM trails ORDER BY number DESC LIMIT 1')
-    if (row === undefined) return null
-    return {
-      trail: String(row['trail']),
-      sequence: formatSequence(Number(row['last_sequence'])),
-      hash: String(row['last_hash']),
-      closed: row['closed'] === 1,
-    }
-  }
-
-  #trailEvent(id: string, data: TrailData): EncodedEvent {
-    return encodeEvent(trailEvent(id, this.#now(), data))
-  }
-
-  #appendRecords(events: readonly EncodedEvent[]): void {
-    if (events.length === 0) return
-    const { trail } = this.#opening
-    let { sequence, hash, position } = this.#head
-    for (const event of events) {
-      sequence += 1
-      position += 1
-      const recordedAt = this.#now()
-      const record = sealRecord(event, { trail, sequence, prevHash: hash, recordedAt })
-      hash = record.hash
-      this.#run(
-        'INSERT INTO records (position, trail, sequence, recorded_ms, line) VALUES (?, ?, ?, ?, ?)',
-        ...[position, trail, sequence, recordedAt.getTime(), record.line],
-      )
-    }
-    this.#run('UPDATE trails SET last_sequence = ?, last_hash = ? WHERE trail = ?', sequence, hash, trail)
-    this.#head = { sequence, hash, position }
-  }
-
-  #moveCursors(cursors: readonly Cursor[]): void {
-    for (const { sink, position } of cursors) {
-      this.#run('UPDATE cursors SET position = max(position, ?) WHERE sink = ?', position, sink)
+      this.#file.abandon()
+      throw spoolFault('cannot begin a trail', thrown)
     }
   }
 
   /**
-   * What was delivered before this transaction only: `#countWaiting` still has to see what it delivers. Looks at the oldest
-   * records and no further: millions may wait for their time. A record of a time to come was written before the clock was put
-   * back; it must not hold up the others until then.
+   * Appends records in the order given, moves cursors and deletes what every sink has had for long enough. Returns the position of
+   * the first of them.
    */
-  #deleteDelivered(): void {
-    const now = this.#now().getTime()
-    const cutoff = now - this.#opening.retainDeliveredMs
-    const first = this.#get('SELECT position, recorded_ms FROM records ORDER BY position LIMIT 1')
-    const isDue = (recorded: number): boolean => recorded < cutoff || recorded > now
-    if (first === undefined || !isDue(Number(first['recorded_ms']))) return
-    const last = Math.min(this.#waiting.position, Number(first['position']) + deletesPerBatch - 1)
-    this.#run('DELETE FROM records WHERE position <= ? AND (recorded_ms < ? OR recorded_ms > ?)', last, cutoff, now)
+  append(events: readonly EncodedEvent[], cursors: readonly Cursor[]): number {
+    this.#lookAtFile()
+    const first = this.#trail.end.position + 1
+    this.#withRoom(() => {
+      this.#transaction('append to the spool', () => {
+        this.#trail.append(events)
+        if (this.#trail.checkpointIsDue) this.#trail.appendCheckpoint()
+        this.#holdings.moveCursors(cursors, this.#trail.end.position)
+      })
+    })
+    return first
   }
 
-  /** A sink that the settings no longer name must not hold records back; a new one begins with what is still here. */
-  #dropForgottenSinks(): void {
-    const names = this.#opening.sinks
-    this.#run(`DELETE FROM cursors WHERE sink NOT IN (${names.map(() => '?').join(', ')})`, ...names)
-    for (const name of names) this.#run('INSERT OR IGNORE INTO cursors (sink, position) VALUES (?, 0)', name)
+  /** Looks whether the file is still what it was, at a part of what it holds, and writes a checkpoint that is due. */
+  check(): void {
+    this.#lookAtFile()
+    this.#guarded('look at the spool', () => {
+      this.#file.scrub()
+    })
+    if (this.#phase === 'sealed' || (!this.#trail.checkpointIsDue && !this.#file.isShortOfRoom())) return
+    this.#withRoom(() => {
+      this.#transaction('write a checkpoint', () => {
+        if (this.#trail.checkpointIsDue) this.#trail.appendCheckpoint()
+      })
+    })
   }
 
-  /** Counts from where it last counted, so that a commit costs the same however much waits. */
-  #countWaiting(): Waiting {
-    const position = this.#deliveredPosition()
-    const last = this.#waiting
-    const appended = this.#count(last.upTo, this.#head.position)
-    const delivered = this.#count(last.position, position)
+  /** Appends the trail's last records: `closed`, and a checkpoint over all. */
+  seal(closedId: string): number {
+    this.#lookAtFile()
+    const { position, sequence } = this.#trail.end
+    const { waitingPosition } = this.#holdings.extent
+    const left = Math.min(sequence, position - waitingPosition)
+    this.#withRoom(() => {
+      this.#transaction(
+        'close the trail',
+        () => {
+          this.#trail.appendOwn(closedId, { change: 'closed', delivered: sequence - left, left })
+          this.#trail.appendCheckpoint()
+        },
+        true,
+      )
+    })
+    this.#phase = 'sealed'
+    return position + 1
+  }
+
+  /** Lets go of the file; MUST be called after the last append, also where that failed. */
+  close(): void {
+    if (this.#failure !== undefined) return
+    this.#file.close({ ...this.#headState(this.#trail.end), released: true })
+  }
+
+  state(): SpoolState {
+    const { sequence, position } = this.#trail.end
     return {
-      position,
-      upTo: this.#head.position,
-      records: last.records + appended.records - delivered.records,
-      bytes: last.bytes + appended.bytes - delivered.bytes,
+      trail: this.#opening.trail,
+      lastSequence: sequence,
+      lastPosition: position,
+      ...this.#holdings.state(),
+      checkpoint: this.#trail.checkpoint,
     }
   }
 
-  #noneWaiting(): Waiting {
-    const position = this.#deliveredPosition()
-    return { position, upTo: position, records: 0, bytes: 0 }
+  #lookAtFile(): void {
+    if (this.#failure !== undefined) throw this.#failure
+    this.#guarded('look at the spool', () => {
+      this.#file.look({ extent: this.#holdings.extent, end: this.#trail.end })
+    })
   }
 
-  #count(after: number, upTo: number): { records: number; bytes: number } {
-    if (upTo <= after) return { records: 0, bytes: 0 }
-    const row = this.#get(
-      `SELECT count(*) AS records, coalesce(sum(octet_length(line)), 0) AS bytes
-         FROM records WHERE position > ? AND position <= ?`,
-      ...[after, upTo],
-    )
-    return { records: Number(row?.['records']), bytes: Number(row?.['bytes']) }
+  /** What is kept for replay alone makes room for what is new, once. */
+  #withRoom(write: () => void): void {
+    try {
+      write()
+    } catch (thrown) {
+      if (!(thrown instanceof CountersignError) || thrown.code !== 'SPOOL_FULL' || !this.#makeRoom()) throw thrown
+      write()
+    }
   }
 
-  #deliveredPosition(): number {
-    return this.#number('SELECT min(position) AS value FROM cursors') ?? 0
+  #makeRoom(): boolean {
+    let freed = 0
+    try {
+      // Deleting needs room too, in the journal: that begins anew once it has been worked off.
+      this.#file.workOffJournal()
+      this.#transaction('make room', () => {
+        freed = this.#holdings.makeRoom(roomRecords)
+      })
+      this.#file.workOffJournal()
+    } catch (thrown) {
+      if (!(thrown instanceof CountersignError) || thrown.code !== 'SPOOL_FULL') throw thrown
+    }
+    return freed > 0
   }
 
-  /** Positions of deleted records are not used again: a cursor may stand beyond the last record that is left. */
-  #lastPosition(): number {
-    const last = this.#number('SELECT max(position) AS value FROM records') ?? 0
-    return Math.max(last, this.#number('SELECT max(position) AS value FROM cursors') ?? 0)
+  #transaction(doing: string, change: () => void, closes = this.#phase === 'sealed'): void {
+    const { extent, cursors } = this.#holdings
+    const mark = this.#trail.mark()
+    this.#guarded(doing, () => {
+      try {
+        this.#file.sql.database.exec('BEGIN IMMEDIATE')
+        change()
+        this.#save(mark.end, mark.bytes, closes)
+        this.#file.head.write(this.#headState(this.#committed))
+        this.#file.sql.database.exec('COMMIT')
+      } catch (thrown) {
+        this.#trail.restore(mark)
+        this.#holdings.restore(extent, cursors)
+        if (this.#file.sql.database.isTransaction) this.#file.sql.database.exec('ROLLBACK')
+        throw thrown
+      }
+      this.#committed = this.#trail.end
+      this.#sayCommitted()
+      this.#file.remember()
+    })
   }
 
-  #number(sql: string, ...values: SQLInputValue[]): number | null {
-    const value = this.#get(sql, ...values)?.['value']
-    return typeof value === 'number' ? value : null
+  /** What is committed cannot be tried again: a head that does not take it is final. */
+  #sayCommitted(): void {
+    try {
+      this.#file.head.write(this.#headState(this.#committed))
+    } catch (cause) {
+      throw new CountersignError('SPOOL_FAILED', `cannot write the spool's head: ${messageOf(cause)}`, { cause })
+    }
   }
 
-  #get(sql: string, ...values: SQLInputValue[]): Record<string, unknown> | undefined {
-    return this.#statement(sql).get(...values)
+  #save(before: TrailEnd, bytesBefore: number, closes: boolean): void {
+    const { position } = this.#trail.end
+    const records = position - before.position
+    this.#holdings.count(position, { records, bytes: this.#trail.bytes - bytesBefore })
+    this.#holdings.deleteDelivered(records)
+    this.#holdings.save()
+    this.#trail.save(closes)
   }
 
-  #run(sql: string, ...values: SQLInputValue[]): void {
-    this.#statement(sql).run(...values)
+  #headState(committed: TrailEnd | null): HeadState {
+    const { waitingPosition } = this.#holdings.extent
+    return {
+      committed,
+      intended: this.#trail.end,
+      released: false,
+      earlier: this.#earlier.filter(({ position }) => position > waitingPosition),
+      cursors: this.#holdings.cursors,
+    }
   }
 
-  #statement(sql: string): StatementSync {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const statement = this.#database.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
+  #beginTrail(verifierKey: string, now: () => Date, newId: () => string): void {
+    const { replica, versions, settings, openedId } = this.#opening
+    const { sql } = this.#file
+    const previous: TrailOpened['previous'] = previousTrail(sql)
+    forgetTrails(sql, this.#holdings.extent.floor)
+    this.#trail.appendOwn(openedId, { change: 'opened', replica, previous, versions, settings, verifierKey })
+    this.#trail.append(takeFindings(sql).map((gap) => encodeEvent(trailEvent(newId(), now(), gap))))
+  }
+
+  /** A fault of the file that will not pass is the end of it. */
+  #guarded(doing: string, act: () => void): void {
+    try {
+      act()
+    } catch (thrown) {
+      const fault = spoolFault(`cannot ${doing}`, thrown)
+      if (!fault.retryable && isOfFile(fault)) {
+        this.#failure = fault
+        this.#file.abandon(fault)
+      }
+      throw fault
+    }
   }
 }

@@ -36,12 +36,14 @@ try {
 function answer(store: SpoolStore, message: ToSpoolWorker): void {
   switch (message.kind) {
     case 'append':
-      store.append(message.events, message.cursors)
-      say({ kind: 'committed', state: store.state() })
+      say({ kind: 'committed', first: store.append(message.events, message.cursors), state: store.state() })
+      return
+    case 'check':
+      store.check()
+      say({ kind: 'committed', first: store.state().lastPosition + 1, state: store.state() })
       return
     case 'seal':
-      store.seal(message.closedId)
-      say({ kind: 'committed', state: store.state() })
+      say({ kind: 'committed', first: store.seal(message.closedId), state: store.state() })
       return
     case 'close':
       store.close()

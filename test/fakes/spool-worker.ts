@@ -30,14 +30,21 @@ export function fakeSpoolWorker(now: () => Date): FakeSpoolWorker {
       const { code, message: text, retryable } = failure
       return { kind: 'failed', code, message: text, retryable }
     }
-    if (message.kind === 'append') {
-      store.append(message.events, message.cursors)
-      batches.push(message.events.length)
+    switch (message.kind) {
+      case 'append': {
+        const first = store.append(message.events, message.cursors)
+        batches.push(message.events.length)
+        return { kind: 'committed', first, state: store.state() }
+      }
+      case 'check':
+        store.check()
+        return { kind: 'committed', first: store.state().lastPosition + 1, state: store.state() }
+      case 'seal':
+        return { kind: 'committed', first: store.seal(message.closedId), state: store.state() }
+      case 'close':
+        store.close()
+        return { kind: 'closed' }
     }
-    if (message.kind === 'seal') store.seal(message.closedId)
-    if (message.kind !== 'close') return { kind: 'committed', state: store.state() }
-    store.close()
-    return { kind: 'closed' }
   }
 
   return {

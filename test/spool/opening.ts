@@ -7,10 +7,11 @@ import type { DecisionData } from '../../src/audit/event-data.ts'
 import { type AuditEvent, decisionEvent, trailEvent } from '../../src/audit/event.ts'
 import { checkLine } from '../../src/audit/chain.ts'
 import { auditUnavailable } from '../../src/decision/decide.ts'
-import type { SpoolOpening } from '../../src/spool/protocol.ts'
+import type { Cursor, SpoolOpening } from '../../src/spool/protocol.ts'
 import { openSpoolReader } from '../../src/spool/reader.ts'
 import { ordersRequest } from '../cases/access-requests.ts'
 import { allowed, ruleSetThat } from '../cases/rule-sets.ts'
+import { signingKeyPem } from '../cases/signing-key.ts'
 import { expectValidRecord } from '../contract/event-schema.ts'
 
 export function newFolder(): string {
@@ -27,8 +28,17 @@ export function openingIn(dir: string, more: Partial<SpoolOpening> = {}): SpoolO
     settings: `sha256:${'0'.repeat(64)}`,
     sinks: ['archive'],
     retainDeliveredMs: 600_000,
+    maxBytes: 1e9,
+    checkpoints: { keyName: 'countersign', privateKey: signingKeyPem(), everyRecords: 1000, everyMs: 10_000 },
+    known: [],
+    distrust: null,
     ...more,
   }
+}
+
+/** A sink's step forward, without a note of its own. */
+export function cursorAt(sink: string, position: number): Cursor {
+  return { sink, position, mark: null, rewound: false }
 }
 
 /** An allow, with what replaces it where it cannot be kept in time. */

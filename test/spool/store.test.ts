@@ -1,13 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { encodeEvent, type EncodedEvent } from '../../src/audit/record.ts'
 import { CountersignError } from '../../src/errors.ts'
 import { openSpoolReader } from '../../src/spool/reader.ts'
-import { fileName } from '../../src/spool/schema.ts'
+import { fileName, setAsideName } from '../../src/spool/schema.ts'
 import { SpoolStore } from '../../src/spool/store.ts'
-import { keptIn, newDecision, newFolder, openingIn } from './opening.ts'
+import { cursorAt, keptIn, newDecision, newFolder, openingIn } from './opening.ts'
+
+const withoutCheckpoints = { ...openingIn('').checkpoints, everyRecords: Infinity, everyMs: Infinity }
 
 let dir: string
 let clock: Date
@@ -21,8 +23,9 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true })
 })
 
+/** Checkpoints come with the trail's end alone, so that a test knows what is in it. */
 function open(more: Parameters<typeof openingIn>[1] = {}): SpoolStore {
-  return new SpoolStore(openingIn(dir, more), () => clock)
+  return new SpoolStore(openingIn(dir, { checkpoints: withoutCheckpoints, ...more }), () => clock)
 }
 
 function events(count: number): EncodedEvent[] {
@@ -60,7 +63,7 @@ describe('a trail', () => {
     open().close()
     const records = keptIn(dir)
     const opened = records.filter(({ data }) => data['change'] === 'opened')
-    const [one, two] = [records[4], records[7]]
+    const [one, two] = [records[5], records[8]]
     expect(opened[1]?.data['previous']).toEqual({
       trail: one?.trail,
       sequence: one?.sequence,
@@ -80,18 +83,18 @@ describe('a trail', () => {
     first.append(events(3), [])
     first.close()
     const second = open()
-    second.append(events(3), [{ sink: 'archive', position: 6 }])
+    second.append(events(3), [cursorAt('archive', 6)])
     second.append([], [])
     second.seal(openingIn(dir).openedId)
     second.close()
-    expect(keptIn(dir).at(-1)?.data).toMatchObject({ change: 'closed', delivered: 2, left: 2 })
+    expect(keptIn(dir).at(-2)?.data).toMatchObject({ change: 'closed', delivered: 2, left: 2 })
   })
 
   test('is named by the next one although all its records were delivered and deleted', () => {
     const first = open({ retainDeliveredMs: 0 })
     first.append(events(3), [])
     const { lastPosition, trail } = first.state()
-    first.append([], [{ sink: 'archive', position: lastPosition }])
+    first.append([], [cursorAt('archive', lastPosition)])
     clock = new Date('2026-11-22T11:00:00Z')
     first.append([], [])
     expect(keptIn(dir)).toEqual([])
@@ -104,7 +107,7 @@ describe('a trail', () => {
 })
 
 describe('the trails that are remembered', () => {
-  test('are those with records, and the last one, which the next trail names', () => {
+  test('are those with records, and as many others as their ends may be asked for', () => {
     const kept = openingIn(dir, { retainDeliveredMs: 60_000 })
     const trails = Array.from({ length: 3 }, () => {
       const opening = openingIn(dir, { retainDeliveredMs: 0 })
@@ -114,13 +117,9 @@ describe('the trails that are remembered', () => {
       return opening.trail
     })
     expect(keptIn(dir)).toEqual([])
-    expect(trailsKnown()).toEqual([trails[2]])
     new SpoolStore(kept, () => clock).close()
-    expect(trailsKnown()).toEqual([kept.trail])
     expect(keptIn(dir)[0]?.data['previous']).toMatchObject({ trail: trails[2] })
-    const following = openingIn(dir)
-    new SpoolStore(following, () => clock).close()
-    expect(trailsKnown()).toEqual([kept.trail, following.trail])
+    expect(trailsKnown()).toEqual([...trails, kept.trail])
   })
 })
 
@@ -137,7 +136,7 @@ describe('a batch', () => {
       }),
     ).toContain('SPOOL_FAILED')
     expect(store.state()).toEqual(before)
-    const badCursor = { sink: 'archive', position: bad as unknown as number }
+    const badCursor = cursorAt('archive', bad as unknown as number)
     expect(
       codeOf(() => {
         store.append(events(3), [badCursor])
@@ -153,11 +152,11 @@ describe('a batch', () => {
 describe('cursors', () => {
   test('never move back, and survive a restart', () => {
     const store = open()
-    store.append(events(10), [{ sink: 'archive', position: 5 }])
-    store.append([], [{ sink: 'archive', position: 3 }])
+    store.append(events(10), [cursorAt('archive', 5)])
+    store.append([], [cursorAt('archive', 3)])
     store.close()
     const reader = openSpoolReader(dir)
-    expect(reader?.cursor('archive')).toBe(5)
+    expect(reader?.cursor('archive')).toEqual({ position: 5, mark: null })
     reader?.close()
     const again = open()
     expect(again.state().waitingRecords).toBe(7)
@@ -167,13 +166,7 @@ describe('cursors', () => {
   test('hold records until the slowest sink has them, and no longer than asked for', () => {
     const store = open({ sinks: ['archive', 'kafka'], retainDeliveredMs: 60_000 })
     store.append(events(9), [])
-    store.append(
-      [],
-      [
-        { sink: 'archive', position: 10 },
-        { sink: 'kafka', position: 4 },
-      ],
-    )
+    store.append([], [cursorAt('archive', 10), cursorAt('kafka', 4)])
     expect(store.state()).toMatchObject({ waitingRecords: 6 })
     clock = new Date(clock.getTime() + 30_000)
     store.append([], [])
@@ -188,7 +181,7 @@ describe('cursors', () => {
   test('let a batch delete only so much, and the next one the rest', () => {
     const store = open({ retainDeliveredMs: 0 })
     store.append(events(1500), [])
-    store.append([], [{ sink: 'archive', position: 1501 }])
+    store.append([], [cursorAt('archive', 1501)])
     clock = new Date(clock.getTime() + 1)
     store.append([], [])
     expect(keptIn(dir)).toHaveLength(1501 - 1024)
@@ -201,7 +194,7 @@ describe('cursors', () => {
     const store = open({ retainDeliveredMs: 60_000 })
     clock = new Date(clock.getTime() + 50_000)
     store.append(events(3), [])
-    store.append([], [{ sink: 'archive', position: 4 }])
+    store.append([], [cursorAt('archive', 4)])
     clock = new Date(clock.getTime() + 20_000)
     store.append([], [])
     expect(keptIn(dir).map(({ sequence }) => Number(sequence))).toEqual([2, 3, 4])
@@ -216,7 +209,7 @@ describe('cursors', () => {
     clock = new Date('2027-11-22T10:00:00Z')
     store.append(events(3), [])
     clock = new Date('2026-11-22T10:10:00Z')
-    store.append(events(3), [{ sink: 'archive', position: 7 }])
+    store.append(events(3), [cursorAt('archive', 7)])
     clock = new Date('2026-11-22T10:20:00Z')
     store.append([], [])
     store.append([], [])
@@ -226,17 +219,11 @@ describe('cursors', () => {
 
   test('of a new sink begin with what is still here; those of a forgotten one hold nothing back', () => {
     const first = open({ sinks: ['archive', 'kafka'] })
-    first.append(events(4), [{ sink: 'archive', position: 5 }])
+    first.append(events(4), [cursorAt('archive', 5)])
     first.close()
     const second = open({ sinks: ['archive', 'siem'] })
     expect(second.state().waitingRecords).toBe(6)
-    second.append(
-      [],
-      [
-        { sink: 'siem', position: 6 },
-        { sink: 'archive', position: 6 },
-      ],
-    )
+    second.append([], [cursorAt('siem', 6), cursorAt('archive', 6)])
     expect(second.state().waitingRecords).toBe(0)
     second.close()
   })
@@ -247,8 +234,8 @@ describe('cursors', () => {
       clock = new Date(clock.getTime() + 10)
       const { lastPosition } = store.state()
       store.append(events(round % 4), [
-        { sink: 'archive', position: Math.max(0, lastPosition - (round % 3)) },
-        { sink: 'kafka', position: Math.max(0, lastPosition - (round % 7)) },
+        cursorAt('archive', Math.max(0, lastPosition - (round % 3))),
+        cursorAt('kafka', Math.max(0, lastPosition - (round % 7))),
       ])
       const { waitingRecords, waitingBytes } = store.state()
       expect({ waitingRecords, waitingBytes }).toEqual(fullCount())
@@ -315,10 +302,10 @@ describe('opening', () => {
     open().close()
     const path = join(dir, fileName)
     const database = new DatabaseSync(path)
-    database.exec('PRAGMA user_version = 2')
+    database.exec('PRAGMA user_version = 3')
     database.close()
     const bytes = readFileSync(path)
-    expect(codeOf(() => open())).toMatch(/^SPOOL_VERSION: .*has version 2.*reads up to version 1/)
+    expect(codeOf(() => open())).toMatch(/^SPOOL_VERSION: .*has version 3.*reads up to version 2/)
     expect(readFileSync(path).equals(bytes)).toBe(true)
     expect(codeOf(() => openSpoolReader(dir))).toMatch(/^SPOOL_VERSION/)
   })
@@ -338,11 +325,13 @@ describe('opening', () => {
         writeFileSync(path, 'what is this? '.repeat(1000))
       },
     ],
-  ])('refuses %s', (_name, make) => {
+  ])('sets %s aside, whole, and begins anew', (_name, make) => {
     make(join(dir, fileName))
     const before = readFileSync(join(dir, fileName))
-    expect(codeOf(() => open())).toMatch(/^SPOOL_FAILED/)
-    expect(readFileSync(join(dir, fileName)).equals(before)).toBe(true)
+    open().close()
+    const [folder = ''] = readdirSync(join(dir, setAsideName))
+    expect(readFileSync(join(dir, setAsideName, folder, fileName)).equals(before)).toBe(true)
+    expect(keptIn(dir).map(({ data }) => data['change'])).toEqual(['opened', 'gap'])
   })
 
   test('refuses a folder that cannot be made', () => {
@@ -352,7 +341,7 @@ describe('opening', () => {
 })
 
 function deliverAll(store: SpoolStore): void {
-  store.append([], [{ sink: 'archive', position: store.state().lastPosition }])
+  store.append([], [cursorAt('archive', store.state().lastPosition)])
   clock = new Date(clock.getTime() + 1)
   store.append([], [])
 }
