@@ -50,10 +50,11 @@ function openSpool(dir: string): SpoolReader {
   return reader
 }
 
-/** Another file has taken the place of the one that was read; positions go on in it, so that each lane goes on where it is. */
+/** Another file has taken the place of the one that was read: each lane goes on from what that knows of it. */
 function reopen(): void {
   spool.close()
   spool = openSpool(opening.spoolDir)
+  for (const lane of lanes) lane.position = Math.min(lane.position, spool.cursor(lane.name).position)
   wakeAll(backingOff)
 }
 

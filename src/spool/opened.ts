@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersignError } from '../errors.ts'
 import { type SpoolProblem, threadEnded } from './problem.ts'
-import type { FromSpoolWorker, SpoolOpening, SpoolState, ToSpoolWorker, TrailEnd } from './protocol.ts'
+import type { FromSpoolWorker, SpoolOpening, SpoolState, ToSpoolWorker, PreviousTrail } from './protocol.ts'
 import { type SpoolWorker, startSpoolWorker } from './spool-worker.ts'
 
 export type StartWorker = (opening: SpoolOpening) => SpoolWorker
@@ -17,7 +17,7 @@ export class OpenedSpool {
   /** What it held when it was opened. */
   readonly state: SpoolState
   /** The last record of the trail before, as it stands in the file now. */
-  readonly previous: TrailEnd | undefined
+  readonly previous: PreviousTrail | undefined
   readonly #worker: SpoolWorker
   /** Set once the thread has ended. */
   #ended: SpoolProblem | undefined

@@ -65,14 +65,14 @@ export type ToSpoolWorker =
 /** From the worker to the main thread. Each message but `opened` answers one of those above. */
 export type FromSpoolWorker =
   /** `previous`: the trail before this one, with the last record of it that stands in the file; absent where there is none. */
-  | { readonly kind: 'opened'; readonly state: SpoolState; readonly previous?: TrailEnd }
+  | { readonly kind: 'opened'; readonly state: SpoolState; readonly previous?: PreviousTrail | undefined }
   /** `first`: position of the first of the events that were given; the others follow it without gaps. */
   | { readonly kind: 'committed'; readonly state: SpoolState; readonly first: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly retryable: boolean }
   | { readonly kind: 'closed' }
 
-/** The last record of a trail. */
-export interface TrailEnd {
+/** A trail with the last record of it that was found. */
+export interface PreviousTrail {
   readonly trail: string
   readonly sequence: number
 }

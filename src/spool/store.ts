@@ -10,7 +10,7 @@ import type { SpoolFile } from './spool-file.ts'
 import { takeFindings } from './findings.ts'
 import type { HeadState, TrailEnd } from './head.ts'
 import { Holdings } from './holdings.ts'
-import type { Cursor, SpoolOpening, SpoolState } from './protocol.ts'
+import type { Cursor, PreviousTrail, SpoolOpening, SpoolState } from './protocol.ts'
 import { OpenTrail } from './trail.ts'
 import { forgetTrails, previousTrail, undeliveredTrails } from './trails.ts'
 
@@ -27,6 +27,7 @@ export class SpoolStore {
   readonly #opening: SpoolOpening
   readonly #holdings: Holdings
   readonly #trail: OpenTrail
+  #previous: PreviousTrail | undefined
   /** Earlier trails as they were found. */
   readonly #earlier: readonly TrailEnd[]
   #committed: TrailEnd | null
@@ -116,6 +117,11 @@ export class SpoolStore {
   close(): void {
     if (this.#failure !== undefined) return
     this.#file.close({ ...this.#headState(this.#trail.end), released: true })
+  }
+
+  /** The trail before this one, with the last record of it that was found; undefined where there is none. */
+  get previous(): PreviousTrail | undefined {
+    return this.#previous
   }
 
   state(): SpoolState {
@@ -216,6 +222,7 @@ export class SpoolStore {
     const { replica, versions, settings, openedId } = this.#opening
     const { sql } = this.#file
     const previous: TrailOpened['previous'] = previousTrail(sql)
+    if (previous !== null) this.#previous = { trail: previous.trail, sequence: Number(previous.sequence) }
     forgetTrails(sql, this.#holdings.extent.floor)
     this.#trail.appendOwn(openedId, { change: 'opened', replica, previous, versions, settings, verifierKey })
     this.#trail.append(takeFindings(sql).map((gap) => encodeEvent(trailEvent(newId(), now(), gap))))

@@ -20,7 +20,7 @@ function sayFault(doing: string, thrown: unknown): void {
 
 try {
   const store = new SpoolStore(workerData as SpoolOpening, () => new Date())
-  say({ kind: 'opened', state: store.state() })
+  say({ kind: 'opened', state: store.state(), previous: store.previous })
   port.on('message', (message: ToSpoolWorker) => {
     try {
       answer(store, message)
