@@ -6,6 +6,8 @@ export interface SegmentLine {
   readonly number: number
   /** Without the newline; empty where the line is too long to be a record, or cannot be read. */
   readonly bytes: Buffer
+  /** In bytes, without the newline; that of `bytes` where those are here. */
+  readonly length: number
   /** `damaged`: from here on, a sealed segment cannot be decompressed. */
   readonly end: 'newline' | 'torn' | 'too-long' | 'damaged'
 }
@@ -43,15 +45,16 @@ export class LineCutter {
 
   /** Stands for the line in which reading failed. */
   damaged(): SegmentLine {
-    return { number: this.#number + 1, bytes: Buffer.alloc(0), end: 'damaged' }
+    return { number: this.#number + 1, bytes: Buffer.alloc(0), length: 0, end: 'damaged' }
   }
 
   #take(end: 'newline' | 'torn'): SegmentLine {
-    const tooLong = this.#length > longestLine
+    const length = this.#length
+    const tooLong = length > longestLine
     const bytes = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts)
     this.#parts = []
     this.#length = 0
     this.#number += 1
-    return { number: this.#number, bytes, end: tooLong ? 'too-long' : end }
+    return { number: this.#number, bytes, length, end: tooLong ? 'too-long' : end }
   }
 }

@@ -1,4 +1,4 @@
-import { open, unlink, type FileHandle } from 'node:fs/promises'
+import { open, truncate, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { checkLine } from '../audit/chain.ts'
 import { maxRecordBytes } from '../audit/redact.ts'
@@ -12,12 +12,14 @@ export type Tail = SegmentEnd | { readonly last: number; readonly segment?: unde
 
 /**
  * Finds the end of a trail that an earlier process may have left in the middle of a line. A torn last line was never
- * reported as kept: it is cut off. What stays is made durable, for the earlier process may not have come to that.
+ * reported as kept: it is cut off. So are the holes of a power failure, where only records from `given` on, which are given
+ * again, stand behind them. What stays is made durable, for the earlier process may not have come to that.
  */
-export async function repairTail(archiveDir: string, trail: string): Promise<Tail> {
+export async function repairTail(archiveDir: string, trail: string, given?: number): Promise<Tail> {
   for (const segment of (await segmentsOf(archiveDir, trail)).reverse()) {
     if (isSealed(segment)) return { last: await lastOfSealed(archiveDir, segment) }
     const path = join(archiveDir, segmentPath(segment))
+    if (given !== undefined) await cutHoles(path, trail, given)
     const end = await cutToLines(path)
     if (end.bytes > 0) {
       const last = sequenceOf(end.lastLine, trail)
@@ -69,6 +71,17 @@ async function segmentsOf(archiveDir: string, trail: string): Promise<Segment[]>
 function sequenceOf(line: Buffer, trail: string): number | undefined {
   const checked = checkLine(line.toString())
   return checked.ok && checked.place.trail === trail ? checked.place.sequence : undefined
+}
+
+/** No record has a zero byte. It stands where a power failure kept the length of a file, and not what was last written to it. */
+async function cutHoles(path: string, trail: string, given: number): Promise<void> {
+  let [at, hole]: [number, number | undefined] = [0, undefined]
+  for await (const { bytes, length } of readSegment(path)) {
+    if (length > bytes.length || bytes.includes(0)) hole ??= at
+    else if ((sequenceOf(bytes, trail) ?? given) < given) hole = undefined
+    at += length + 1
+  }
+  if (hole !== undefined) await truncate(path, hole)
 }
 
 interface LinesEnd {

@@ -86,8 +86,8 @@ class SegmentWriter implements ArchiveWriter {
   }
 
   async #appendRun(run: readonly ArchiveRecord[]): Promise<void> {
-    const trail = (run[0] as ArchiveRecord).trail
-    const tail = this.#current?.segment.trail === trail ? this.#current.written : await this.#tailOf(trail)
+    const { trail, sequence } = run[0] as ArchiveRecord
+    const tail = this.#current?.segment.trail === trail ? this.#current.written : await this.#tailOf(trail, sequence)
     const again = run.filter((record) => record.sequence <= tail.last)
     const kept = again.length === 0 ? new Set() : await findKept(this.#dir, again)
     for (const record of run) {
@@ -97,10 +97,11 @@ class SegmentWriter implements ArchiveWriter {
     }
   }
 
-  #tailOf(trail: string): Promise<Tail> {
+  /** `given`: records from here on are given, again where the archive has them. */
+  #tailOf(trail: string, given: number): Promise<Tail> {
     const known = this.#tails.get(trail)
     if (known !== undefined) return known
-    const tail = repairTail(this.#dir, trail)
+    const tail = repairTail(this.#dir, trail, given)
     this.#tails.set(trail, tail)
     // Not known after all: the next append looks again.
     tail.catch(() => this.#tails.delete(trail))
@@ -114,7 +115,7 @@ class SegmentWriter implements ArchiveWriter {
     if (this.#current?.segment.trail === trail && this.#canGoOn(this.#current, day, sequence, room))
       return this.#current
     await this.#finish(trail)
-    const tail = await this.#tailOf(trail)
+    const tail = await this.#tailOf(trail, sequence)
     const { segment: left, last } = tail
     if (fits(tail, day, sequence, room)) {
       this.#current = await this.#reopen(tail)

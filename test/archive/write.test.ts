@@ -147,6 +147,27 @@ describe('after a crash', () => {
     expect(content()).toBe(linesOf(records))
   })
 
+  test('holes of a power failure are cut off where all that stands behind them is given again', async () => {
+    const records = makeTrail({ trail }, decisions(6))
+    await append(records.slice(0, 3))
+    const path = join(dir, segments()[0] as string)
+    const lost = '\0'.repeat((records[3] as MadeRecord).line.length + 100)
+    appendFileSync(path, `${lost}\n${linesOf(records.slice(4, 5))}`)
+    await append(records.slice(2))
+    expect(segments()).toHaveLength(1)
+    expect(content()).toBe(linesOf(records))
+  })
+
+  test('holes before a record that is not given again are left alone', async () => {
+    const records = makeTrail({ trail }, decisions(6))
+    await append(records.slice(0, 2))
+    const path = join(dir, segments()[0] as string)
+    appendFileSync(path, `\0\0\n${linesOf(records.slice(2, 4))}`)
+    const before = content()
+    await append(records.slice(4))
+    expect(content()).toBe(`${before}${linesOf(records.slice(4))}`)
+  })
+
   test('a segment with nothing but a torn line is begun anew', async () => {
     const records = makeTrail({ trail }, decisions(2))
     await append(records.slice(0, 1))
