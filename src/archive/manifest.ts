@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatSequence } from '../audit/record.ts'
-import { manifestPath, segmentPath, type SealedSegment } from './layout.ts'
+import { isSealed, manifestPath, parseSegmentPath, segmentPath, type SealedSegment } from './layout.ts'
 
 /**
  * What a sealed segment holds. The manifest is the authority: lines without one are no segment. It stands beside them as one
@@ -25,6 +25,8 @@ export interface Manifest {
   readonly replaces: readonly string[]
   /** How many of its lines are tombstones: what stays of records that retention or erasure removed. */
   readonly tombstones: number
+  /** Names the try to publish it, where several processes may write to the archive: up to 32 letters and digits. */
+  readonly writer?: string
 }
 
 export interface Digested {
@@ -33,9 +35,11 @@ export interface Digested {
   readonly sha256: string
 }
 
+const writerName = /^[A-Za-z0-9]{1,32}$/
+
 /** The bytes of a manifest's file. `signatures` is the last member: what is signed is the line without it, as with a record's hash. */
 export function encodeManifest(manifest: Manifest): Buffer {
-  const { segment, last, records, prevHash, hash, bytes, sha256, compressed, replaces, tombstones } = manifest
+  const { segment, last, records, prevHash, hash, bytes, sha256, compressed, replaces, tombstones, writer } = manifest
   const text = JSON.stringify({
     manifest: 1,
     segment: segmentPath(segment),
@@ -52,9 +56,18 @@ export function encodeManifest(manifest: Manifest): Buffer {
     generation: segment.generation,
     replaces,
     tombstones,
+    ...(writer === undefined ? {} : { writer }),
     signatures: [],
   })
   return Buffer.from(`${text}\n`)
+}
+
+/** Reads the manifest that a claim carries, which names its segment itself. Undefined where it is not one. */
+export function decodeClaim(text: string): Manifest | undefined {
+  const path = parseObject(text)?.['segment']
+  const [day = '', name = ''] = typeof path === 'string' ? path.split('/') : []
+  const segment = parseSegmentPath(day, name)
+  return segment !== undefined && isSealed(segment) ? decodeManifest(text, segment) : undefined
 }
 
 /** Reads a manifest back. Undefined where it is not one, or speaks of another segment than the one that it stands beside. */
@@ -64,11 +77,12 @@ export function decodeManifest(text: string, segment: SealedSegment): Manifest |
   const compressed = readDigested(said['compressed'])
   const lines = readDigested(said)
   const last = readSequence(said['last'])
-  const { records, prevhash, hash, replaces = [], tombstones = 0 } = said
+  const { records, prevhash, hash, replaces = [], tombstones = 0, writer } = said
   if (compressed === undefined || lines === undefined || last === undefined || !isCount(records)) return undefined
   if (!isHash(prevhash) || !isHash(hash) || !isCount(tombstones) || !isTexts(replaces)) return undefined
   if (last < segment.first) return undefined
-  return { segment, last, records, prevHash: prevhash, hash, ...lines, compressed, replaces, tombstones }
+  const manifest = { segment, last, records, prevHash: prevhash, hash, ...lines, compressed, replaces, tombstones }
+  return typeof writer === 'string' && writerName.test(writer) ? { ...manifest, writer } : manifest
 }
 
 /** The manifest of a sealed segment; undefined where it cannot be read as one. */
