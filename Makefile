@@ -12,6 +12,7 @@ NPM_PINNED := 11.21.2
 TOOLCHAIN := .cache/toolchain
 SETUP := node_modules/.setup-$(shell cat package-lock.json .npmrc 2>/dev/null | cksum | cut -d' ' -f1)
 PYTHON := .cache/python/.ready-$(shell cksum < test/real/requirements.txt | cut -d' ' -f1)
+GO := .cache/go/.ready-$(shell cat test/contract/go/go.* test/contract/go/*/*.go | cksum | cut -d' ' -f1)
 SOURCES := $(shell find src -type f 2>/dev/null) package.json tsconfig.json tsconfig.build.json
 
 # The machine's own Node.js where it is new enough, else a pinned one from the npm registry.
@@ -31,7 +32,7 @@ demo: build python ## Run Countersign beside a real Envoy, send requests, show t
 	@node --disable-warning=ExperimentalWarning deploy/envoy/demo.ts
 
 .PHONY: test
-test: build python kafka debian ## Install what the tests need and run them all; ARGS="test/spool" runs some
+test: build python kafka debian go ## Install what the tests need and run them all; ARGS="test/spool" runs some
 	@node test/run.ts $(ARGS)
 
 .PHONY: fault
@@ -88,6 +89,10 @@ kafka: ## Install Kafka for the tests (needs Java 17 and Maven)
 debian: ## Fetch strace and libfaketime for the tests (needs apt-get)
 	@sh test/real/debian/install.sh || echo 'What needs strace or libfaketime is left out where it is missing.' >&2
 
+.PHONY: go
+go: ## Build the other implementation of notes and proofs for the tests (needs Go)
+	@[ -e $(GO) ] || $(MAKE) $(GO) || echo 'No usable Go: what compares notes and proofs with another implementation is left out.' >&2
+
 .PHONY: clean
 clean: ## Remove all that was built or installed; not the data of `make run`
 	rm -rf dist node_modules .cache
@@ -107,6 +112,11 @@ $(TOOLCHAIN)/.ready-%:
 
 dist/.built: $(SETUP) $(SOURCES)
 	npm run --silent build
+	@touch $@
+
+$(GO):
+	@mkdir -p .cache/go
+	cd test/contract/go && go build -trimpath -mod=readonly -o ../../../.cache/go/ ./...
 	@touch $@
 
 $(PYTHON): test/real/requirements.txt

@@ -41,7 +41,7 @@ describe('docs/events.md', () => {
     const check = (input: string): string => spawnSync('python3', ['-c', program], { input, encoding: 'utf8' }).stdout
     const trail = documentedRecords()
     expect(check(known)).toBe('0000000000000001 whole\n')
-    expect(check(`${trail.join('\n')}\n`)).toMatch(/^(?:\d{16} whole\n){4}$/)
+    expect(check(`${trail.join('\n')}\n`)).toMatch(/^(?:\d{16} whole\n){5}$/)
     expect(check(`${trail.join('\n').replace('"allow"', '"deny"')}\n`)).toMatch(/3 BROKEN\n/)
     expect(check(`${trail.filter((_, index) => index !== 1).join('\n')}\n`)).toMatch(/3 BROKEN\n/)
   })

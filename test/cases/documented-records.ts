@@ -1,5 +1,6 @@
 import type { EnvoyData, OutcomeData } from '../../src/audit/event-data.ts'
-import { accessEvent, decisionEvent, policyEvent, trailEvent, type AuditEvent } from '../../src/audit/event.ts'
+import { accessEvent, checkpointEvent, decisionEvent, policyEvent, trailEvent, type AuditEvent } from '../../src/audit/event.ts'
+import { MerkleTree } from '../../src/audit/merkle.ts'
 import { encodeEvent, sealRecord } from '../../src/audit/record.ts'
 import { decide } from '../../src/decision/decide.ts'
 import { ordersRequest } from './access-requests.ts'
@@ -83,16 +84,21 @@ const events: readonly AuditEvent[] = [
   }),
 ]
 
-/** The records of these events, as one trail; docs/events.md shows them. */
+/** The records of these events, and of a checkpoint that covers them, as one trail; docs/events.md shows them. */
 export function documentedRecords(): readonly string[] {
   const lines: string[] = []
+  const tree = MerkleTree.empty()
   let { prevHash } = firstPlace
-  for (const [index, event] of events.entries()) {
+  const add = (event: AuditEvent): void => {
     const recordedAt = new Date(event.time.getTime() + 1)
-    const record = sealRecord(encodeEvent(event), { ...firstPlace, sequence: index + 1, prevHash, recordedAt })
+    const record = sealRecord(encodeEvent(event), { ...firstPlace, sequence: tree.size + 1, prevHash, recordedAt })
     lines.push(record.line)
+    tree.append(record.hash)
     prevHash = record.hash
   }
+  for (const event of events) add(event)
+  const note = signer.sign({ origin: firstPlace.trail, size: tree.size, root: tree.root() })
+  add(checkpointEvent(uuid(5), at('10:00:08.000'), { note }))
   return lines
 }
 

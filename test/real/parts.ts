@@ -3,7 +3,7 @@ import { existsSync, globSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Real software that some tests drive. Everything else that a test needs comes with `npm ci`. */
-export const realParts = ['python', 'envoy', 'kafka', 'openssl', 'namespaces', 'strace', 'faketime'] as const
+export const realParts = ['python', 'envoy', 'kafka', 'go', 'openssl', 'namespaces', 'strace', 'faketime'] as const
 export type RealPart = (typeof realParts)[number]
 
 export interface MissingPart {
@@ -35,6 +35,11 @@ export function faketimeLibrary(): string | undefined {
   return globSync([join(debianRoot, 'usr/lib', name), join('/usr/lib', name)])[0]
 }
 
+/** A program of test/contract/go: `notes` or `check-proof`. */
+export function goProgram(name: string): string {
+  return join(cacheFolder, 'go', name)
+}
+
 const looks: Readonly<Record<RealPart, () => string | undefined>> = {
   python: () =>
     runs(python, ['-c', 'import envoy.service.auth.v3.external_auth_pb2'])
@@ -42,6 +47,10 @@ const looks: Readonly<Record<RealPart, () => string | undefined>> = {
       : 'no Python with xds-protos in .cache/python',
   envoy: () => (runs(envoy, ['--version']) ? undefined : 'no Envoy that runs in .cache/python/bin'),
   kafka: lookForKafka,
+  go: () =>
+    runs(goProgram('notes'), [])
+      ? undefined
+      : 'no programs of test/contract/go in .cache/go (make go builds them, with Go 1.24 or newer)',
   namespaces: () =>
     runs('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])
       ? undefined
