@@ -122,7 +122,9 @@ describeWith('kafka', 'the Kafka sink with a real Kafka', () => {
 
   test('a topic that takes only small batches is named, with what to do', async () => {
     await kafka.createTopic('small', 1, { 'max.message.bytes': '10000' })
-    await expect(makeSink({ topic: 'small', compression: 'none' }).deliver(makeRecords(100))).rejects.toThrow(/max\.message\.bytes/)
+    await expect(makeSink({ topic: 'small', compression: 'none' }).deliver(makeRecords(100))).rejects.toThrow(
+      /max\.message\.bytes/,
+    )
   })
 
   test('a topic that was made anew has lost what it acknowledged: it is said, and everything is taken again', async () => {

@@ -78,7 +78,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RealKafka>
   }
 }
 
-const clusterId = 'MkU3OEVBNTcwNTJENDM2Qg'
+export const clusterId = 'MkU3OEVBNTcwNTJENDM2Qg'
 
 type Ports = readonly [plain: number, controller: number, sasl: number, tls: number]
 
@@ -95,7 +95,7 @@ async function serve(folder: string, properties: string, ports: Ports, options: 
     brokers,
     saslBrokers: options.sasl === undefined ? [] : [`${host}:${String(ports[2])}`],
     tlsBrokers: options.tls === undefined ? [] : [`${host}:${String(ports[3])}`],
-    createTopic: (name, partitions = 1, settings = {}) => createTopic(brokers, name, partitions, settings),
+    createTopic: (name, partitions = 1, settings = {}) => createTopic(brokers, name, partitions, settings, 1),
     recordCount: (topic) => recordCount(brokers, topic),
     deleteTopic: (name) => withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [name] })),
     consoleConsumer: (consume) => consoleConsumer(brokers, consume),
@@ -188,14 +188,15 @@ async function tlsProperties(folder: string, tls: KafkaOptions['tls']): Promise<
   }
 }
 
-async function createTopic(
+export async function createTopic(
   brokers: readonly string[],
   topic: string,
   numPartitions: number,
   settings: Readonly<Record<string, string>>,
+  replicationFactor: number,
 ): Promise<void> {
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
-  const topics = [{ topic, numPartitions, replicationFactor: 1, configEntries }]
+  const topics = [{ topic, numPartitions, replicationFactor, configEntries }]
   await withAdmin(brokers, async (admin) => {
     await admin.createTopics({ topics, waitForLeaders: true })
     // A leader is named a moment before it serves.
@@ -210,12 +211,12 @@ function answers(work: Promise<unknown>): Promise<boolean> {
   )
 }
 
-async function recordCount(brokers: readonly string[], topic: string): Promise<number> {
+export async function recordCount(brokers: readonly string[], topic: string): Promise<number> {
   const partitions = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic))
   return partitions.reduce((count, { low, high }) => count + Number(high) - Number(low), 0)
 }
 
-async function withAdmin<T>(brokers: readonly string[], task: (admin: Admin) => Promise<T>): Promise<T> {
+export async function withAdmin<T>(brokers: readonly string[], task: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   try {
@@ -225,7 +226,7 @@ async function withAdmin<T>(brokers: readonly string[], task: (admin: Admin) => 
   }
 }
 
-async function consoleConsumer(
+export async function consoleConsumer(
   brokers: readonly string[],
   { topic, maxMessages, timeoutMs = 10_000 }: ConsumeOptions,
 ): Promise<readonly ConsumedRecord[]> {
@@ -260,7 +261,7 @@ function readHeaders(text: string): Record<string, string> {
   )
 }
 
-async function consoleProducer(
+export async function consoleProducer(
   brokers: readonly string[],
   topic: string,
   records: readonly (readonly [string, string])[],

@@ -15,6 +15,8 @@ const endMs = 30_000
 export interface JavaProcess {
   /** Ends it at once. */
   end(): Promise<void>
+  /** Ends it in order, as an operator would. */
+  stop(): Promise<void>
   logTail(): Promise<string>
 }
 
@@ -56,7 +58,12 @@ export async function startJava(main: string, args: readonly string[], options: 
   const child = spawn('java', [...memory, ...archive, '-cp', jars, main, ...args], { stdio: ['ignore', out, out] })
   const logTail = async () => tail(await readFile(log, 'utf8'))
   const end = endOnce(child, training)
-  if (await isReady(child, log, options)) return { end, logTail }
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM')
+    if (child.exitCode === null && child.signalCode === null) await endedWithin(child, endMs)
+    await end()
+  }
+  if (await isReady(child, log, options)) return { end, stop, logTail }
   await end()
   throw new Error(`${main} did not start within ${String(options.withinMs)} ms. Its log ends:\n${await logTail()}`)
 }
@@ -74,16 +81,21 @@ function endOnce(child: ChildProcess, training: string | undefined): () => Promi
   const forget = endWithUs(child)
   return async () => {
     if (child.exitCode === null && child.signalCode === null) {
-      const ended = new Promise((resolve) => child.once('exit', resolve))
       // Only an orderly end writes the archive of classes.
       child.kill(training === undefined ? 'SIGKILL' : 'SIGTERM')
-      const late = setTimeout(() => child.kill('SIGKILL'), endMs)
-      await ended
-      clearTimeout(late)
+      await endedWithin(child, endMs)
     }
     forget()
     keepClasses(training)
   }
+}
+
+/** Waits for the end, which comes after `ms` whatever happens. */
+async function endedWithin(child: ChildProcess, ms: number): Promise<void> {
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  const late = setTimeout(() => child.kill('SIGKILL'), ms)
+  await ended
+  clearTimeout(late)
 }
 
 function keepClasses(training: string | undefined): void {
