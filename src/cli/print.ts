@@ -10,6 +10,8 @@ export interface Io {
   err(text: string): void
   /** Width of the terminal; left out where the output is no terminal: nothing is shortened then. */
   readonly columns?: number
+  /** Shows how far something long has got, over what it showed before; left out where nobody looks at standard error. */
+  progress?(text: string): void
 }
 
 /**
@@ -26,6 +28,7 @@ export function processIo(): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     ...(process.stdout.isTTY && columns > 0 ? { columns } : {}),
+    ...(process.stderr.isTTY ? { progress: (text: string) => void process.stderr.write(`\r\x1b[K${text}`) } : {}),
   }
 }
 

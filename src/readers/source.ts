@@ -47,7 +47,7 @@ export type OpenSpool = (dir: string) => SpoolSource | undefined
 
 /** Opens the data folder of a server, running or not. Throws ARCHIVE_UNREADABLE where there is none, and what the spool throws. */
 export async function openDataFolder(dir: string, openSpool: OpenSpool = openSpoolReader): Promise<DataFolder> {
-  await refuseOtherFolders(dir)
+  await checkDataFolder(dir)
   const spool = openSpool(join(dir, 'spool'))
   try {
     // The spool first: what leaves it from now on is found in the archive.
@@ -65,7 +65,8 @@ export async function openDataFolder(dir: string, openSpool: OpenSpool = openSpo
   }
 }
 
-async function refuseOtherFolders(dir: string): Promise<void> {
+/** Throws ARCHIVE_UNREADABLE where a folder is not the data folder of a server. */
+export async function checkDataFolder(dir: string): Promise<void> {
   await access(dir).catch((thrown: unknown) => {
     const absent = (thrown as NodeJS.ErrnoException).code === 'ENOENT'
     throw noDataFolder(`the data folder ${dir} ${absent ? 'does not exist' : `cannot be read: ${messageOf(thrown)}`}`)

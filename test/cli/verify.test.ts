@@ -36,11 +36,13 @@ describe('verify', () => {
     expect({ err, exitCode }).toEqual({ err: '', exitCode: 0 })
     expect(out).toBe(
       `
-TRAIL                                       RECORDS  FROM              TO                END
-${trails[0]}        5  2026-11-22 10:00  2026-11-22 10:00  named
-${trails[1]}        3  2026-11-22 10:01  2026-11-22 10:01  open
+TRAIL                                       RECORDS  FROM              TO                SIGNED  END
+${trails[0]}        5  2026-11-22 10:00  2026-11-22 10:00       -  named
+${trails[1]}        3  2026-11-22 10:01  2026-11-22 10:01       -  open
 
-Note: ${trails[1]}: end not proven: it is still being written, or nothing says what its last record was
+Note: signatures were not checked: no key is known; --keys takes those that you trust
+Note: ${trails[0]}: end not proven: the trail that follows names it; no checkpoint signs any of it
+Note: ${trails[1]}: end not proven: it is still being written, or nothing says what its last record was; no checkpoint signs any of it
 Whole: 8 records in 2 trails; every hash, sequence and link holds.
 `.trimStart(),
     )
@@ -51,7 +53,7 @@ Whole: 8 records in 2 trails; every hash, sequence and link holds.
     const { out, exitCode } = await run()
     expect(exitCode).toBe(1)
     expect(out).toContain(
-      `BROKEN: trail ${trails[0]}, sequence 3, at ${file}:3: the bytes of the record do not have the hash that it carries`,
+      `BROKEN: altered: trail ${trails[0]}, sequence 3, at ${file}:3: the bytes of the record do not have the hash that it carries`,
     )
   })
 
@@ -82,7 +84,7 @@ Whole: 8 records in 2 trails; every hash, sequence and link holds.
     using empty = new TestData()
     const { out, exitCode } = await runCommand(verifyCommand, ['--data', empty.dir])
     expect({ out, exitCode }).toEqual({
-      out: 'Nothing to verify: the data folder holds no record.\n',
+      out: 'Note: signatures were not checked: no key is known; --keys takes those that you trust\nNothing to verify: there is no record.\n',
       exitCode: 2,
     })
   })

@@ -43,15 +43,17 @@ export class TestData implements Disposable {
     return name
   }
 
+  /** Opens the list as a spool. */
+  readonly openSpool: OpenSpool = () => ({
+    after: (position, limit) => {
+      void this.onSpoolRead(position)
+      return this.spooled.filter((record) => record.position > position).slice(0, limit)
+    },
+    close: () => undefined,
+  })
+
   open(): Promise<DataFolder> {
-    const openSpool: OpenSpool = () => ({
-      after: (position, limit) => {
-        void this.onSpoolRead(position)
-        return this.spooled.filter((record) => record.position > position).slice(0, limit)
-      },
-      close: () => undefined,
-    })
-    return openDataFolder(this.dir, openSpool)
+    return openDataFolder(this.dir, this.openSpool)
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { parseFilter, type FilterText } from '../../src/readers/filter.ts'
 import { query } from '../../src/readers/query.ts'
-import { verify } from '../../src/readers/verify.ts'
+import { verifyFolder } from '../../src/readers/verify/verify-folder.ts'
 import { asPrevious, decisionOf, decisions, idOf, makeTrail, type MadeRecord } from '../archive/trails.ts'
 import { collect, TestData, textOf } from './data-folder.ts'
 
@@ -95,7 +95,10 @@ describe('a query', () => {
       count += 1
     }
     expect(count).toBe(20_001)
-    expect(await verify(folder)).toMatchObject({ verdict: 'whole', totals: { records: 20_001, duplicates: 1000 } })
+    expect(await verifyFolder(data.dir, {}, data.openSpool)).toMatchObject({
+      verdict: 'whole',
+      totals: { records: 20_001, duplicates: 1000 },
+    })
   }, 60_000)
 })
 
@@ -132,8 +135,10 @@ describe('however records are spread over segments and spool, and doubled', () =
         }
         data.spooled = records.slice(Math.max(0, archived - spooledFrom))
         expect(await found(data)).toEqual({ lines: linesOf([...older, ...records]), damaged: 0 })
-        const folder = await data.open()
-        expect(await verify(folder)).toMatchObject({ verdict: 'whole', totals: { records: 15 } })
+        expect(await verifyFolder(data.dir, {}, data.openSpool)).toMatchObject({
+          verdict: 'whole',
+          totals: { records: 15 },
+        })
       }),
       { numRuns: 60 },
     )

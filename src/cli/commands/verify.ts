@@ -1,102 +1,173 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
+import type { VerifierKey } from '../../audit/checkpoint.ts'
 import { CountersignError } from '../../errors.ts'
-import { openDataFolder } from '../../readers/source.ts'
-import { verify, type Verification } from '../../readers/verify.ts'
-import type { BadPlace, VerifiedTrail } from '../../readers/verify-trail.ts'
-import { commanderOutput, counted, exitByUsage, printTable, visible, wide, type Column, type Io } from '../print.ts'
+import { verifierKeysFile } from '../../keys/signing-key.ts'
+import { readVerifierKeys } from '../../keys/verifier-keys.ts'
+import { Expectations } from '../../readers/verify/expectation.ts'
+import { fileParts } from '../../readers/verify/file-parts.ts'
+import { expectCheckpoints } from '../../readers/verify/outside-checkpoints.ts'
+import { expectState, stateOf } from '../../readers/verify/state.ts'
+import { topicParts } from '../../readers/verify/topic-parts.ts'
+import { verifyFolder } from '../../readers/verify/verify-folder.ts'
+import { verifyParts, withMore, type Verification, type VerifyOptions } from '../../readers/verify/verify.ts'
+import type { KafkaConnectionSettings } from '../../sinks/kafka/client.ts'
+import { openTopic } from '../../sinks/kafka/read-topic.ts'
+import { commanderOutput, exitByUsage, type Io } from '../print.ts'
+import { replaceFile } from '../replace-file.ts'
+import { verifyProof } from '../verify-proof.ts'
+import { verificationText } from '../verification-text.ts'
 
-interface VerifyOptions {
-  readonly data: string
+interface VerifyFlags {
+  readonly data?: string
+  readonly kafka?: string
+  readonly topic: string
+  readonly keys?: string
+  readonly proof?: string
+  readonly state?: string
+  readonly checkpoints?: string
+  readonly once?: true
   readonly json?: true
 }
 
+/** Whose signatures are believed, and on whose word. */
+interface Trust {
+  readonly keys: readonly VerifierKey[] | undefined
+  readonly by: 'keys-file' | 'data-folder' | 'nobody'
+}
+
+const defaultData = './countersign-data'
+
 const examples = `
 Each record must have the hash that it carries, name the record before it, and stand in its place; each trail must begin
-with "opened" and end where the trail after it says.
+with "opened" and end where the trail after it says; each checkpoint must be signed by a trusted key and have the root of
+the records before it. Only --state and --checkpoints prove that nothing was cut off at the end (docs/verify.md).
 
 Examples:
   countersign verify --data ./countersign-data
-  countersign verify --json | jq .first
+  countersign verify --keys trusted.pub --state /var/lib/auditor/verify.json
+  countersign verify --kafka 127.0.0.1:9092 --topic countersign.audit.v1 --keys trusted.pub --checkpoints outside.ndjson
+  zstdcat export.ndjson.zst | countersign verify - --keys trusted.pub --json
 
-Exit status: 0 whole, 1 broken, 2 usage, or nothing there that could be verified.`
+Exit status: 0 whole, 1 broken, 2 usage, trouble, or nothing there that could be verified.`
 
 const exitCodes = { whole: 0, broken: 1, empty: 2 } as const
 
-/** `countersign verify`: checks what a data folder keeps, and names the first bad place. Writes nothing. */
+/** `countersign verify`: checks records wherever they are kept, and names the first bad place. Writes nothing but `--state`. */
 export function verifyCommand(io: Io): Command {
   return new Command('verify')
-    .description('check that the records of a data folder are complete and unaltered')
-    .option('--data <dir>', 'data folder of the server', './countersign-data')
+    .description('check that records are complete and unaltered')
+    .argument('[file...]', 'exported records, one a line, .zst too; - is standard input')
+    .option('--data <dir>', `data folder of the server: its archive and spool (default: ${defaultData})`)
+    .option('--kafka <brokers>', 'all records of a topic: HOST:PORT, or several with commas between')
+    .option('--topic <name>', 'the topic, with --kafka', 'countersign.audit.v1')
+    .option('--keys <file>', 'public keys whose signatures are believed, one NAME+ID+KEY a line')
+    .option('--state <file>', 'remembers what was verified, and compares with the run before')
+    .option('--checkpoints <file>', 'checkpoints that were kept outside the trail, one record a line')
+    .option('--proof <file>', 'checks what "countersign prove" wrote, by itself; needs --keys')
+    .option('--once', 'a record that comes twice is a failure in topics and exports too')
     .option('--json', 'the result as one JSON object')
     .addHelpText('after', examples)
-    .allowExcessArguments(false)
     .configureOutput(commanderOutput(io))
     .exitOverride(exitByUsage)
-    .action(async (options: VerifyOptions) => {
-      const result = await verifyFolder(io, options.data)
-      process.exitCode = result === undefined ? 2 : exitCodes[result.verdict]
-      if (result === undefined) return
-      io.out(options.json === true ? JSON.stringify(result) : printVerification(result, io.columns))
+    .action(async (files: readonly string[], flags: VerifyFlags) => {
+      process.exitCode = await verifyAll(io, files, flags)
     })
 }
 
-async function verifyFolder(io: Io, dir: string): Promise<Verification | undefined> {
+async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags): Promise<number> {
   try {
-    const folder = await openDataFolder(dir)
-    try {
-      return await verify(folder)
-    } finally {
-      folder.close()
+    refuseSeveral(files, flags)
+    if (flags.proof !== undefined) return verifyProof(io, { ...flags, proof: flags.proof })
+    const trust = trustFor(files, flags)
+    const expectations = new Expectations()
+    if (flags.state !== undefined) expectState(flags.state, expectations)
+    // Before the records: what they cover must be there by then.
+    const outside = flags.checkpoints === undefined ? [] : outsideOf(flags.checkpoints, trust, expectations)
+    const progress = io.progress === undefined ? {} : { onProgress: showing(io) }
+    const options = {
+      ...(trust.keys ? { keys: trust.keys } : {}),
+      expectations,
+      once: flags.once === true,
+      ...progress,
     }
+    const result = withMore(await verifySource(files, flags, options), { bad: outside, notes: notesOn(trust) })
+    io.progress?.('')
+    if (flags.state !== undefined && result.verdict === 'whole') {
+      replaceFile('--state', flags.state, stateOf(result, new Date()), 0o600)
+    }
+    const trusted = { trust: trust.by }
+    io.out(flags.json === true ? JSON.stringify({ ...result, ...trusted }) : verificationText(result, io.columns))
+    return exitCodes[result.verdict]
   } catch (fault) {
     if (!(fault instanceof CountersignError)) throw fault
-    io.err(`${fault.code}: ${fault.message}`)
-    return undefined
+    io.progress?.('')
+    for (const line of fault.message.split('\n')) io.err(`${fault.code}: ${line}`)
+    return 2
   }
 }
 
-const trailColumns: readonly Column[] = [
-  { title: 'TRAIL' },
-  { title: 'RECORDS', right: true },
-  { title: 'FROM' },
-  { title: 'TO' },
-  { title: 'END' },
-]
-
-/** The result for people: the trails, what is worth noting, and the verdict in words. */
-export function printVerification(result: Verification, columns?: number): string {
-  const rows = result.trails.map((trail) => trailCells(trail, columns === undefined || columns >= wide))
-  const table = rows.length === 0 ? '' : `${printTable(trailColumns, rows, columns)}\n\n`
-  const notes = result.notes.map((note) => `Note: ${visible(note)}\n`).join('')
-  return `${table}${notes}${verdictOf(result)}`
+function refuseSeveral(files: readonly string[], { data, kafka, proof }: VerifyFlags): void {
+  const given = [files.length > 0, data !== undefined, kafka !== undefined, proof !== undefined].filter(Boolean)
+  if (given.length > 1) throw new CountersignError('USAGE', 'give one of --data, --kafka, --proof and files')
 }
 
-function trailCells({ trail, records, from, to, end, whole }: VerifiedTrail, inFull: boolean): string[] {
-  // Replica, and both ends of the UUID.
-  const name = inFull ? trail : `${trail.slice(0, -28)}…${trail.slice(-8)}`
-  return [name, records.toLocaleString('en'), minuteOf(from), minuteOf(to), whole ? end : 'BROKEN']
-}
-
-function minuteOf(time: string | null): string {
-  return time === null ? '-' : `${time.slice(0, 10)} ${time.slice(11, 16)}`
-}
-
-function verdictOf({ verdict, bad, totals }: Verification): string {
-  switch (verdict) {
-    case 'whole':
-      return `Whole: ${counted(totals.records, 'record')} in ${counted(totals.trails, 'trail')}; every hash, sequence and link holds${duplicatesIn(totals.duplicates)}.`
-    case 'broken':
-      return bad.map((place, index) => `${index === 0 ? 'BROKEN: ' : 'Also: '}${described(place)}`).join('\n')
-    case 'empty':
-      return 'Nothing to verify: the data folder holds no record.'
+async function verifySource(
+  files: readonly string[],
+  { data, kafka, topic }: VerifyFlags,
+  options: VerifyOptions,
+): Promise<Verification> {
+  if (files.length > 0) return verifyParts(await fileParts(files), options)
+  if (kafka === undefined) return verifyFolder(data ?? defaultData, options)
+  const settings: KafkaConnectionSettings = { brokers: kafka.split(',').map((broker) => broker.trim()) }
+  const opened = await openTopic(settings, topic)
+  try {
+    return await verifyParts(topicParts(topic, opened.partitions), options)
+  } finally {
+    opened.close()
   }
 }
 
-function duplicatesIn(count: number): string {
-  if (count === 0) return ''
-  return ` (${count} met twice, byte for byte the same: the spool keeps records for a while after delivery)`
+function trustFor(files: readonly string[], { keys, kafka, data = defaultData }: VerifyFlags): Trust {
+  if (keys !== undefined) return { keys: readVerifierKeys(keys), by: 'keys-file' }
+  const own = verifierKeysFile(join(data, 'keys'))
+  if (files.length > 0 || kafka !== undefined || !existsSync(own)) return { keys: undefined, by: 'nobody' }
+  return { keys: readVerifierKeys(own), by: 'data-folder' }
 }
 
-function described({ trail, sequence, file, line, problem }: BadPlace): string {
-  return visible(`trail ${trail}, sequence ${String(sequence)}, at ${file}:${String(line)}: ${problem}`)
+function outsideOf(file: string, { keys }: Trust, expectations: Expectations): ReturnType<typeof expectCheckpoints> {
+  if (keys !== undefined) return expectCheckpoints(file, keys, expectations)
+  throw new CountersignError('USAGE', '--checkpoints needs --keys: without a key nobody knows who signed them')
+}
+
+function notesOn({ by }: Trust): readonly string[] {
+  switch (by) {
+    case 'keys-file':
+      return []
+    case 'data-folder':
+      return [
+        'signatures were checked with the data folder’s own keys, which proves nothing against whoever owns the folder; --keys takes keys of yours',
+      ]
+    case 'nobody':
+      return ['signatures were not checked: no key is known; --keys takes those that you trust']
+  }
+}
+
+/** Shows the bytes that were read, twice a second at most. */
+function showing(io: Io): (bytes: number, total: number | undefined) => void {
+  let shownAt = Date.now()
+  return (bytes, total) => {
+    if (Date.now() - shownAt < 500) return
+    shownAt = Date.now()
+    const share =
+      total === undefined || total === 0
+        ? ''
+        : ` of ${megabytes(total)} (${String(Math.min(100, Math.floor((100 * bytes) / total)))} %)`
+    io.progress?.(`verified ${megabytes(bytes)}${share}`)
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6).toLocaleString('en')} MB`
 }

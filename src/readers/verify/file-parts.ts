@@ -1,0 +1,55 @@
+import { open, stat } from 'node:fs/promises'
+import { pipeline } from 'node:stream'
+import { createZstdDecompress } from 'node:zlib'
+import { CountersignError, messageOf } from '../../errors.ts'
+import { cutBlocks } from './cut-blocks.ts'
+import type { Part, PartBlock } from './part.ts'
+
+const chunkBytes = 1024 * 1024
+
+/** Exported files: one record a line, `.zst` compressed; `-` is what comes on standard input. Throws INPUT_UNREADABLE. */
+export async function fileParts(files: readonly string[]): Promise<readonly Part[]> {
+  return Promise.all(
+    files.map(async (file) => ({
+      source: 'file' as const,
+      name: file === '-' ? 'stdin' : file,
+      stream: `file ${file}`,
+      bytes: file === '-' ? undefined : await sizeOf(file),
+      blocks: () => blocksOf(file),
+    })),
+  )
+}
+
+async function* blocksOf(file: string): AsyncGenerator<PartBlock> {
+  try {
+    yield* cutBlocks(file === '-' ? process.stdin : chunksOf(file))
+  } catch (thrown) {
+    throw unreadable(file, thrown)
+  }
+}
+
+async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
+  const handle = await open(file, 'r')
+  const bytes = handle.createReadStream({ highWaterMark: chunkBytes })
+  const text = file.endsWith('.zst')
+    ? pipeline(bytes, createZstdDecompress({ chunkSize: chunkBytes }), () => undefined)
+    : bytes
+  try {
+    for await (const chunk of text) yield chunk as Buffer
+  } finally {
+    bytes.destroy()
+    text.destroy()
+  }
+}
+
+async function sizeOf(file: string): Promise<number> {
+  try {
+    return (await stat(file)).size
+  } catch (thrown) {
+    throw unreadable(file, thrown)
+  }
+}
+
+function unreadable(file: string, thrown: unknown): CountersignError {
+  return new CountersignError('INPUT_UNREADABLE', `${file} cannot be read: ${messageOf(thrown)}`, { cause: thrown })
+}

@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { checkLine } from '../../audit/chain.ts'
+import { openCheckpoint, type VerifierKey } from '../../audit/checkpoint.ts'
+import { eventTypes } from '../../audit/event.ts'
+import { CountersignError, messageOf } from '../../errors.ts'
+import { textAt } from '../members.ts'
+import type { Expectations } from './expectation.ts'
+import type { Problem, ProblemKind } from './problem.ts'
+
+/**
+ * Adds what checkpoints that were kept outside the trail say to what is expected: each is a record's line, signed by one of `keys`.
+ * Returns what is wrong with the lines themselves. A last line that is not ended is being written, and is passed over. Throws
+ * INPUT_UNREADABLE.
+ */
+export function expectCheckpoints(
+  file: string,
+  keys: readonly VerifierKey[],
+  expectations: Expectations,
+): readonly Problem[] {
+  const lines = readLines(file)
+  return lines.flatMap((line, index) => {
+    const problem = expectCheckpoint(line, `${file}:${String(index + 1)}`, keys, expectations)
+    return problem === undefined ? [] : [{ ...problem, source: 'checkpoints' as const, file, line: index + 1 }]
+  })
+}
+
+function readLines(file: string): readonly string[] {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch (thrown) {
+    const message = `--checkpoints: ${file} cannot be read: ${messageOf(thrown)}`
+    throw new CountersignError('INPUT_UNREADABLE', message, { cause: thrown })
+  }
+  if (!isUtf8(bytes)) throw new CountersignError('INPUT_UNREADABLE', `--checkpoints: ${file} is not UTF-8`)
+  return bytes.toString().split('\n').slice(0, -1)
+}
+
+function expectCheckpoint(
+  line: string,
+  by: string,
+  keys: readonly VerifierKey[],
+  expectations: Expectations,
+): Omit<Problem, 'source' | 'file' | 'line'> | undefined {
+  const checked = checkLine(line)
+  if (!checked.ok) return { kind: 'malformed', trail: null, sequence: null, toSequence: null, problem: checked.problem }
+  const { place, record } = checked
+  const { trail, sequence, hash } = place
+  const wrong = (kind: ProblemKind, problem: string) => ({ kind, trail, sequence, toSequence: null, problem })
+  if (record.type !== eventTypes.checkpoint) return wrong('malformed', 'the record is not a checkpoint')
+  const opened = openCheckpoint(textAt(record, 'note') ?? '', keys)
+  if (!opened.ok) return wrong(`checkpoint-${opened.reason}`, opened.problem)
+  const { origin, size, root } = opened.checkpoint
+  if (origin !== trail) return wrong('checkpoint-wrong-origin', `the checkpoint is one of another trail, ${origin}`)
+  if (size !== sequence - 1) {
+    const problem = `the checkpoint covers ${String(size)} records, but ${String(sequence - 1)} stand before it`
+    return wrong('checkpoint-wrong-size', problem)
+  }
+  // A checkpoint of a trail without records says nothing.
+  if (size > 0) expectations.add(trail, { size, root, from: 'checkpoints', by })
+  expectations.add(trail, { size: sequence, hash, from: 'checkpoints', by })
+  return undefined
+}
