@@ -54,6 +54,7 @@ function inspectAbsence(head: HeadReading, known: readonly KnownEnd[], path: str
   const expected = head.kind === 'read' ? head.state.committed : null
   if (expected !== null) return unsound('SPOOL_REPLACED', `${path} is gone`)
   if (known.length > 0) return unsound('SPOOL_REPLACED', `${path} is gone: others know of records that were in it`)
+  if (exists(`${path}-wal`)) return unsound('SPOOL_REPLACED', `${path} is gone, but not its journal`)
   return head.kind === 'damaged'
     ? unsound('SPOOL_DAMAGED', `${path} is gone, and its head is damaged`)
     : { kind: 'sound' }

@@ -65,7 +65,7 @@ export function gatherEvidence(opening: SpoolOpening, { folder }: SetAside): Evi
 }
 
 function openSource(path: string): Source | undefined {
-  if (!existsSync(path)) return undefined
+  if (!existsSync(path)) return existsSync(`${path}-wal`) ? { path, sql: undefined } : undefined
   try {
     return { path, sql: new Sql(openReadOnly(path)) }
   } catch {
