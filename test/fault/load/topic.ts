@@ -10,7 +10,11 @@ const jars = join(cacheFolder, 'kafka/lib/*')
  * Writes the values of a topic to a file, one per line, in the order of its only partition, as Kafka's own console consumer prints
  * them. Resolves with their number. Holds nothing in memory. Rejects where the consumer printed fewer than stand in the topic.
  */
-export async function dumpTopic(kafka: RealKafka, topic: string, file: string): Promise<number> {
+export async function dumpTopic(
+  kafka: Pick<RealKafka, 'brokers' | 'recordCount'>,
+  topic: string,
+  file: string,
+): Promise<number> {
   const records = await kafka.recordCount(topic)
   const limits = ['--max-messages', String(records), '--timeout-ms', '60000']
   const consumer = 'org.apache.kafka.tools.consumer.ConsoleConsumer'
