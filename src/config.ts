@@ -29,23 +29,14 @@ const pathClassNames = Object.keys(pathClasses) as (keyof typeof pathClasses)[]
 const archiveSink = z.strictObject({
   type: z.literal('archive').describe('A sink that writes the records to `archive/` in the data folder.'),
   format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
+  sealAfterMs: milliseconds
+    .default(3_600_000)
+    .describe('Age from which a segment that is being written is sealed, in milliseconds.'),
 })
 
 const topicName = z.string().regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$/, 'up to 249 letters, digits, ".", "_" and "-"')
 
-const kafkaSink = z.strictObject({
-  type: z.literal('kafka').describe('A sink that produces the records to a Kafka topic.'),
-  format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
-  brokers: z.array(broker).min(1).describe('HOST:PORT of one or more brokers to begin with.'),
-  topic: topicName.default('countersign.audit.v1').describe('The topic; it has to exist.'),
-  checkpointTopic: topicName
-    .optional()
-    .describe('A second topic, which gets the checkpoints alone; without it they stand in the first one only.'),
-  topicCheck: z
-    .enum(['enforce', 'warn'])
-    .default('enforce')
-    .describe('What a topic that can lose records comes to: nothing is delivered to it, or a warning.'),
-  compression: z.enum(['none', 'gzip', 'zstd']).default('zstd').describe('How batches are compressed.'),
+const kafkaAccess = {
   tls: z
     .union([
       z.boolean(),
@@ -72,6 +63,50 @@ const kafkaSink = z.strictObject({
     )
     .optional()
     .describe('Logs in to the brokers.'),
+}
+
+const kafkaSink = z.strictObject({
+  type: z.literal('kafka').describe('A sink that produces the records to a Kafka topic.'),
+  format: z.literal('cloudevents').default('cloudevents').describe('The records as they are.'),
+  brokers: z.array(broker).min(1).describe('HOST:PORT of one or more brokers to begin with.'),
+  topic: topicName.default('countersign.audit.v1').describe('The topic; it has to exist.'),
+  checkpointTopic: topicName
+    .optional()
+    .describe('A second topic, which gets the checkpoints alone; without it they stand in the first one only.'),
+  topicCheck: z
+    .enum(['enforce', 'warn'])
+    .default('enforce')
+    .describe('What a topic that can lose records comes to: nothing is delivered to it, or a warning.'),
+  compression: z.enum(['none', 'gzip', 'zstd']).default('zstd').describe('How batches are compressed.'),
+  ...kafkaAccess,
+})
+
+/** What `countersign archive` reads beside `data`, `admin`, `log` and `shutdown`. */
+const archiveSettings = z.strictObject({
+  brokers: z.array(broker).min(1).optional().describe('HOST:PORT of one or more brokers to begin with.'),
+  topic: topicName.default('countersign.audit.v1').describe('The topic that is archived.'),
+  group: topicName.default('countersign-archive').describe('The consumer group whose members share the partitions.'),
+  ...kafkaAccess,
+  segmentBytes: z
+    .int()
+    .min(64 * 1024)
+    .max(256 * 1024 ** 2)
+    .default(16 * 1024 ** 2)
+    .describe('Bytes of records of a partition that are worth a segment.'),
+  segmentMs: milliseconds
+    .max(3_600_000)
+    .default(60_000)
+    .describe('Age at which records are archived, however few they are, in milliseconds.'),
+  bufferBytes: z
+    .int()
+    .min(1024 ** 2)
+    .default(128 * 1024 ** 2)
+    .describe('Bytes of records that wait in memory; when they are reached, nothing more is read.'),
+  sessionTimeoutMs: milliseconds
+    .min(1000)
+    .max(1_800_000)
+    .default(30_000)
+    .describe('After how long without a sign of life the group takes the partitions of a member away.'),
 })
 
 const allSettings = z.strictObject({
@@ -221,6 +256,7 @@ const allSettings = z.strictObject({
     )
     .prefault({ archive: { type: 'archive' } })
     .describe('Where records are delivered, by a name of your own; each name has its own cursor.'),
+  archive: archiveSettings.prefault({}).describe('What `countersign archive` reads, and how it writes.'),
   tls: z
     .strictObject({
       certificate: text.describe('File with this server’s certificate chain (PEM).'),

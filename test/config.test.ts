@@ -135,7 +135,7 @@ describe('the environment', () => {
 describe('--kafka', () => {
   const flags = settingsOf({ kafka: 'a:9092,b:9092' })
   const added = { type: 'kafka', format: 'cloudevents', brokers: ['a:9092', 'b:9092'], topic: 'countersign.audit.v1' }
-  const archive = { type: 'archive', format: 'cloudevents' }
+  const archive = { type: 'archive', format: 'cloudevents', sealAfterMs: 3_600_000 }
 
   test('adds a sink beside the default archive', () => {
     expect(read({ flags }).sinks).toEqual({ archive, kafka: added })

@@ -40,9 +40,11 @@ export function readSinks(settings: Settings): Inputs['sinks'] {
 }
 
 function sinkSettings(settings: Settings, name: string, sink: Settings['sinks'][string]): SinkSettings {
-  if (sink.type === 'archive') return { type: 'archive', dir: join(settings.data, 'archive') }
+  if (sink.type === 'archive') {
+    return { type: 'archive', dir: join(settings.data, 'archive'), sealAfterMs: sink.sealAfterMs }
+  }
   const { sasl, ...rest } = sink
-  return sasl === undefined ? rest : { ...rest, sasl: readLogin(name, sasl) }
+  return sasl === undefined ? rest : { ...rest, sasl: readLogin(`sinks.${name}`, sasl) }
 }
 
 function loadOptions({ policy: { signers, requireSignature, minPatternSegments } }: Settings): LoadOptions {

@@ -18,10 +18,11 @@ export interface PublishedSegment {
 export interface Publisher {
   /**
    * Adds records to the archive, each exactly once by (trail, sequence, hash), also beside other processes that publish the
-   * same. Resolves only when all of them are durable. Another record in the same place is kept beside the first. Rejects with
-   * ARCHIVE_UNWRITABLE or ARCHIVE_UNREADABLE when that is not certain: give the same records again.
+   * same. Resolves only when all of them are durable, with how many were not kept before. Another record in the same place is
+   * kept beside the first. Rejects with ARCHIVE_UNWRITABLE or ARCHIVE_UNREADABLE when that is not certain: give the same
+   * records again.
    */
-  publish(records: readonly IncomingRecord[]): Promise<void>
+  publish(records: readonly IncomingRecord[]): Promise<number>
 }
 
 export interface PublisherOptions {
@@ -54,9 +55,11 @@ class SegmentPublisher implements Publisher {
     this.#hashes = new HashCache(dir)
   }
 
-  async publish(records: readonly IncomingRecord[]): Promise<void> {
+  async publish(records: readonly IncomingRecord[]): Promise<number> {
     try {
-      for (const run of arrange(records)) await this.#inTurn(run, () => this.#publishRun(run))
+      let published = 0
+      for (const run of arrange(records)) published += await this.#inTurn(run, () => this.#publishRun(run))
+      return published
     } catch (fault) {
       if (fault instanceof CountersignError && fault.code === 'ARCHIVE_UNREADABLE') throw fault
       const message = `the archive ${this.#dir} cannot be written: ${messageOf(fault)}`
@@ -65,13 +68,13 @@ class SegmentPublisher implements Publisher {
   }
 
   /** Within this process, one publication of a trail and day comes after the other. */
-  async #inTurn(run: Run, work: () => Promise<void>): Promise<void> {
+  async #inTurn(run: Run, work: () => Promise<number>): Promise<number> {
     const key = keyOf(run.trail, run.day)
     const before = this.#turns.get(key) ?? Promise.resolve()
     const mine = before.catch(() => undefined).then(work)
     this.#turns.set(key, mine)
     try {
-      await mine
+      return await mine
     } catch (fault) {
       // What was published of it is not known: it is read again.
       this.#days.delete(key)
@@ -81,14 +84,18 @@ class SegmentPublisher implements Publisher {
     }
   }
 
-  async #publishRun(run: Run): Promise<void> {
+  async #publishRun(run: Run): Promise<number> {
     const day = await this.#dayOf(run)
-    for (let left = run.records; left.length > 0;) {
+    let published = 0
+    for (let left = run.records; ;) {
       const judged = await this.#judge(day, run.trail, left)
       const piece = firstPiece(judged)
-      if (piece.length === 0) return
+      if (piece.length === 0) return published
       const bytes = await day.publish(piece.map(({ record }) => record))
-      if (bytes !== undefined) this.#tell(piece, bytes)
+      if (bytes !== undefined) {
+        this.#tell(piece, bytes)
+        published += piece.length
+      }
       left = judged.slice(bytes === undefined ? 0 : piece.length).map(({ record }) => record)
     }
   }

@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander'
+import { startArchive } from '../app/archive.ts'
 import { readSinks } from '../app/inputs.ts'
 import { type RunningServer, startServer } from '../app/server.ts'
 import { drainSpool } from '../app/spool-drain.ts'
 import { readSettings, type Settings } from '../config.ts'
 import { CountersignError, type ErrorCode, messageOf } from '../errors.ts'
+import { type ArchiveEnd, archiveCommand, type ArchiveFlags, archiveSettingsOf } from './commands/archive.ts'
 import { policyCheckCommand } from './commands/policy-check.ts'
 import { policyDiffCommand } from './commands/policy-diff.ts'
 import { policyExplainCommand } from './commands/policy-explain.ts'
@@ -42,6 +44,7 @@ function program(version: string): Command {
     .description('Authorizes every request of a service mesh by SPIFFE identity, and keeps the proof.')
     .version(version)
     .addCommand(serveCommand((flags) => serve(flags, version)))
+    .addCommand(archiveCommand(io, archive))
     .addCommand(queryCommand(io))
     .addCommand(verifyCommand(io))
     .addCommand(proveCommand(io))
@@ -85,6 +88,15 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const server = await startServer(settingsFrom(flags), version)
   await stop
   await stopServer(server)
+}
+
+async function archive(flags: ArchiveFlags): Promise<ArchiveEnd> {
+  const stop = nextStopSignal()
+  const file = flags.config === undefined ? {} : { file: flags.config }
+  const running = await startArchive(readSettings({ ...file, flags: archiveSettingsOf(flags) }))
+  await stop
+  void nextStopSignal().then(() => process.exit(leftStatus))
+  return running.stop()
 }
 
 /** The first signal ends the delivery in order; the spool keeps what is left. */

@@ -4,7 +4,12 @@ import type { KafkaSinkSettings } from './kafka/sink.ts'
 
 /** One sink as the settings have it. */
 export type SinkSettings =
-  | { readonly type: 'archive'; readonly dir: string }
+  | {
+      readonly type: 'archive'
+      readonly dir: string
+      /** Age from which a segment that is being written is sealed. */
+      readonly sealAfterMs?: number
+    }
   | { readonly type: 'checkpoint-file'; readonly file: string }
   | KafkaLaneSettings
 

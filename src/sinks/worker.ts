@@ -61,7 +61,14 @@ function reopen(): void {
 function makeSink(name: string, settings: SinkSettings, mark: string | null): Sink {
   switch (settings.type) {
     case 'archive':
-      return createArchiveSink(settings.dir)
+      return createArchiveSink(settings.dir, {
+        sealing: {
+          ...(settings.sealAfterMs === undefined ? {} : { afterMs: settings.sealAfterMs }),
+          log: (level, message, fields) => {
+            say({ kind: 'log', level, message, fields: { sink: name, ...fields } })
+          },
+        },
+      })
     case 'checkpoint-file':
       return createCheckpointFile(settings.file)
     case 'kafka':

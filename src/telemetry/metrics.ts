@@ -89,13 +89,41 @@ export const metricTable = {
     help: 'Decisions while a candidate was loaded, by what it would have decided.',
     labels: ['agreement'],
   },
+  countersign_archive_records_total: { type: 'counter', help: 'Records archived from the topic.', labels: [] },
+  countersign_archive_duplicates_total: {
+    type: 'counter',
+    help: 'Records of the topic that the archive had already.',
+    labels: [],
+  },
+  countersign_archive_forks_total: {
+    type: 'counter',
+    help: 'Records that were archived beside another record in the same place.',
+    labels: [],
+  },
+  countersign_archive_rejected_total: {
+    type: 'counter',
+    help: 'Messages of the topic that are no records and were kept aside.',
+    labels: [],
+  },
+  countersign_archive_segments_total: { type: 'counter', help: 'Segments published.', labels: [] },
+  countersign_archive_failures_total: {
+    type: 'counter',
+    help: 'Tries to read the topic or to write the archive that failed.',
+    labels: ['code'],
+  },
+  countersign_archive_lag_records: {
+    type: 'gauge',
+    help: 'Records of a partition of this instance that are not archived.',
+    labels: ['partition'],
+  },
+  countersign_archive_buffered_bytes: { type: 'gauge', help: 'Bytes that wait in memory.', labels: [] },
 } as const satisfies Record<string, { type: string; help: string; labels: readonly string[] }>
 
 type Table = typeof metricTable
 type NameOf<Type> = { [Name in keyof Table]: Table[Name]['type'] extends Type ? Name : never }[keyof Table]
 type LabelsOf<Name extends keyof Table> = Record<Table[Name]['labels'][number], string>
 
-/** The metrics of one server. */
+/** The metrics of one process. */
 export interface Metrics {
   count<Name extends NameOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by?: number): void
   set<Name extends NameOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void
@@ -108,12 +136,14 @@ export interface Metrics {
 
 const seconds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
 
-export function createMetrics(): Metrics {
+/** The metrics of a server, or of `countersign archive`: an alert must not see the zeros of what the process does not do. */
+export function createMetrics(of: 'server' | 'archive' = 'server'): Metrics {
   const registry = new Registry()
   const counters = new Map<string, Counter>()
   const gauges = new Map<string, Gauge>()
   const histograms = new Map<string, Histogram>()
   for (const [name, { type, help, labels }] of Object.entries(metricTable)) {
+    if (name.startsWith('countersign_archive_') !== (of === 'archive')) continue
     const common = { name, help, labelNames: [...labels], registers: [registry] }
     if (type === 'counter') counters.set(name, new Counter(common))
     if (type === 'gauge') gauges.set(name, new Gauge(common))

@@ -13,14 +13,14 @@ export interface LoginSettings extends Omit<KafkaLogin, 'password'> {
   readonly passwordFile?: string | undefined
 }
 
-/** Reads the password where a file holds it; a newline at its end is not part of it. Throws CONFIG_INVALID. */
-export function readLogin(sink: string, settings: LoginSettings): KafkaLogin {
+/** Reads the password where a file holds it; a newline at its end is not part of it. `owner` is the setting that has the login. Throws CONFIG_INVALID. */
+export function readLogin(owner: string, settings: LoginSettings): KafkaLogin {
   const { password = '', passwordFile, mechanism, username } = settings
   if (passwordFile === undefined) return { mechanism, username, password }
   try {
     return { mechanism, username, password: readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '') }
   } catch (thrown) {
-    const message = `sinks.${sink}.sasl.passwordFile: ${messageOf(thrown)}`
+    const message = `${owner}.sasl.passwordFile: ${messageOf(thrown)}`
     throw new CountersignError('CONFIG_INVALID', message, { cause: thrown })
   }
 }
