@@ -32,10 +32,8 @@ export class Outcomes {
 
   /** The disk did not take it: whoever must not wait is told, all else goes again. */
   refused({ pending, gaps, cursors }: Batch, reason: GapReason): void {
-    this.#waiting.gaps.restore(gaps)
     this.#waiting.cursors.restore(cursors)
-    for (const one of pending) if (!one.mayWait) this.#lose(one, reason)
-    this.#waiting.queue.giveBack(pending.filter(({ mayWait }) => mayWait))
+    this.#again(pending, gaps, (one) => one.mayWait, reason)
   }
 
   /** Its file is lost: whoever waits for it is denied before it is known whether the record is in the file. */
@@ -55,7 +53,7 @@ export class Outcomes {
         for (const one of batch.pending) this.#onKept(one, 0)
         return
       case 'absent':
-        this.#absent(batch)
+        this.#again(batch.pending, batch.gaps, () => true, 'SPOOL_DAMAGED')
         return
       case 'unknown':
         this.#unknown(batch)
@@ -68,14 +66,15 @@ export class Outcomes {
     for (const one of [...pending, ...this.#waiting.queue.clear()]) this.#lose(one, 'SPOOL_DAMAGED')
   }
 
-  /** A decision whose caller was denied meanwhile goes as the denial. */
-  #absent({ pending, gaps }: Batch): void {
+  /** What `mayWait` holds of goes again; a decision whose caller was denied meanwhile goes as the denial. */
+  #again(pending: Batch['pending'], gaps: Batch['gaps'], mayWait: (one: Pending) => boolean, reason: GapReason): void {
     this.#waiting.gaps.restore(gaps)
     const again: Pending[] = []
     for (const one of pending) {
-      if (one.state !== 'taken-late') again.push(one)
-      else if (one.replacement === undefined) this.#lose(one, 'SPOOL_DAMAGED')
-      else again.push(Object.assign(one, { event: one.replacement(false), mayWait: true }))
+      if (one.state === 'taken-late' && one.replacement !== undefined) {
+        again.push(Object.assign(one, { event: one.replacement(false), mayWait: true }))
+      } else if (mayWait(one) && one.state !== 'taken-late') again.push(one)
+      else this.#lose(one, reason)
     }
     this.#waiting.queue.giveBack(again)
   }

@@ -17,7 +17,7 @@ export class Pace {
     this.#checkTimer = setInterval(() => {
       this.#checkIsDue = true
       this.soon()
-    }, checkMs)
+    }, checkMs).unref()
   }
 
   get checkIsDue(): boolean {

@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { Spool, type SpoolSettings } from '../../src/spool/spool.ts'
 import { type FakeSpoolWorker, fakeSpoolWorker } from '../fakes/spool-worker.ts'
-import { type Kept, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
+import { cursorAt, type Kept, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
 
 const strict: SpoolSettings = { mode: 'strict', deadlineMs: 60_000, maxBytes: 1e9 }
 
@@ -137,9 +137,11 @@ describe('append, strict', () => {
 
   test('supersedes it although the disk is full by then, as soon as there is room', async () => {
     const spool = await open()
+    const before = disk.batches.length
     disk.stall()
     const { id, event, ifLate } = newDecision()
     expect(await spool.append(event, { ifLate, withinMs: 20 })).toBe(false)
+    await waitFor(() => disk.batches.length > before)
     disk.fail('SPOOL_FULL', true)
     disk.release()
     await waitFor(() => spool.status().problem !== null)
@@ -183,26 +185,6 @@ describe('append, strict', () => {
     expect(new Set(gaps.map((gap) => gap.reason))).toEqual(new Set(['SPOOL_FULL']))
   })
 
-  test('takes a file that cannot be written to any more for lost: every append fails from then on', async () => {
-    const spool = await open()
-    disk.fail('SPOOL_FAILED', false)
-    expect(await spool.append(newDecision().event)).toBe(false)
-    disk.heal()
-    expect(await spool.append(newDecision().event)).toBe(false)
-    expect(await spool.record(newAccess())).toBe(false)
-    expect(spool.status().problem).toMatchObject({ code: 'SPOOL_FAILED' })
-  })
-
-  test('fails every append when its thread is gone', async () => {
-    const spool = await open()
-    disk.stall()
-    const appended = spool.append(newDecision().event)
-    await turns(5)
-    disk.die()
-    expect(await appended).toBe(false)
-    expect(spool.status().problem?.message).toContain('the thread is gone')
-  })
-
   test('answers false, and does not throw, for an event that is no JSON', async () => {
     const spool = await open()
     const event: AuditEvent = { ...newDecision().event, data: { number: 1n } }
@@ -217,7 +199,7 @@ describe('append, strict', () => {
     expect(kept.at(0)).toBe(true)
     expect(kept.at(-1)).toBe(false)
     expect(spool.status().problem?.message).toContain('spool.maxBytes')
-    spool.advance('archive', spool.status().lastPosition)
+    spool.advance(cursorAt('archive', spool.status().lastPosition))
     await waitFor(() => spool.status().problem === null)
     expect(await spool.append(newDecision().event)).toBe(true)
     await close(spool)
@@ -240,7 +222,7 @@ describe('while too much waits for the sinks', () => {
     const recorded = [spool.record(newAccess()), spool.record(newAccess())]
     await new Promise((resolve) => setTimeout(resolve, 100))
     expect(spool.status()).toMatchObject({ lastSequence: before, queued: 2 })
-    spool.advance('archive', spool.status().lastPosition)
+    spool.advance(cursorAt('archive', spool.status().lastPosition))
     expect(await Promise.all(recorded)).toEqual([true, true])
     await close(spool)
   })
@@ -258,7 +240,7 @@ describe('append, best effort', () => {
   })
 
   test('keeps what a full disk holds up, and counts what it refuses meanwhile', async () => {
-    const spool = await open({ mode: 'best-effort' })
+    const spool = await open({ mode: 'best-effort', whenFull: 'drop-newest' })
     disk.fail('SPOOL_FULL', true)
     const early = Array.from({ length: 5 }, () => newDecision())
     for (const { event } of early) expect(await spool.append(event)).toBe(true)
@@ -328,14 +310,14 @@ describe('seal', () => {
     const spool = await open()
     const refusing = setInterval(() => {
       void spool.append(newDecision().event)
-      spool.advance('archive', spool.status().lastPosition)
+      spool.advance(cursorAt('archive', spool.status().lastPosition))
     }, 0)
     for (let count = 0; count < 50; count += 1) void spool.record(newAccess())
     await spool.seal()
     await new Promise((resolve) => setTimeout(resolve, 300))
     clearInterval(refusing)
     await spool.close()
-    expect(keptIn(dir).at(-1)?.data['change']).toBe('closed')
+    expect(keptIn(dir).at(-2)?.data['change']).toBe('closed')
   })
 
   test('and close end although the thread is gone', async () => {
@@ -343,7 +325,7 @@ describe('seal', () => {
     await spool.seal()
     disk.die()
     await spool.close()
-    expect(spool.status().problem?.code).toBe('SPOOL_FAILED')
+    expect(keptIn(dir).at(-2)?.data['change']).toBe('closed')
   })
 
   test('keeps what was accepted, ends the trail with `closed`, and refuses what comes later', async () => {
@@ -353,9 +335,96 @@ describe('seal', () => {
     expect(await Promise.all(accepted)).not.toContain(false)
     expect(await spool.append(newDecision().event)).toBe(false)
     await spool.close()
-    const records = keptIn(dir)
+    // A checkpoint behind the first 1,000, and one behind all.
+    const records = keptIn(dir).filter(({ type }) => type !== 'io.countersign.checkpoint.v1')
     expect(records).toHaveLength(1002)
-    expect(records.at(-1)?.data).toMatchObject({ change: 'closed', left: 1001 })
+    expect(records.at(-1)?.data).toMatchObject({ change: 'closed', left: 1002 })
+  })
+})
+
+describe('while the spool is full', () => {
+  test('`deny` refuses decisions also in best effort; `drop-newest` answers them, and both count them', async () => {
+    for (const [whenFull, answered] of [
+      ['deny', false],
+      ['drop-newest', true],
+    ] as const) {
+      dir = newFolder()
+      disk = fakeSpoolWorker(() => new Date())
+      const spool = await open({ mode: 'best-effort', maxBytes: 1, whenFull })
+      expect(await spool.append(newDecision().event)).toBe(answered)
+      await close(spool)
+      expect(gapsIn(keptIn(dir))).toMatchObject([{ of: 'decision', reason: 'SPOOL_FULL', count: 1, countExact: true }])
+    }
+  })
+
+  test('`drop-newest` still refuses decisions in strict mode, and drops access events with an exact count', async () => {
+    const spool = await open({ maxBytes: 1, whenFull: 'drop-newest' })
+    expect(await spool.append(newDecision().event)).toBe(false)
+    const recorded = await Promise.all(Array.from({ length: 30 }, () => spool.record(newAccess())))
+    expect(recorded).not.toContain(true)
+    await spool.room()
+    await close(spool)
+    const counts = gapsIn(keptIn(dir)).map(({ of, count, reason }) => [of, count, reason])
+    expect(counts).toEqual([
+      ['decision', 1, 'SPOOL_FULL'],
+      ['access', 30, 'SPOOL_FULL'],
+    ])
+  })
+
+  test('`deny` holds up whoever brings access events, until there is room', async () => {
+    const spool = await open({ maxBytes: 1 })
+    const big = { ...newAccess(), data: { text: 'x'.repeat(4000) } }
+    let brought = 0
+    let held = false
+    const bringing = (async () => {
+      while (brought < 20_000) {
+        await spool.room()
+        brought += 1
+        void spool.record(big)
+        if (brought % 64 === 0) await new Promise((resolve) => setImmediate(resolve))
+      }
+    })()
+    await waitFor(() => {
+      const before = brought
+      held = before > 0 && spool.status().queued === before
+      return held && brought * 4000 > 20 * 1024 * 1024
+    })
+    await turns(200)
+    const atLimit = brought
+    await turns(200)
+    expect(brought).toBe(atLimit)
+    expect(brought * 4000).toBeLessThan(30 * 1024 * 1024)
+    // Stopping lets everybody go: what comes then is refused.
+    await spool.seal()
+    await bringing
+    await spool.close()
+  })
+})
+
+describe('status', () => {
+  test('says that the disk is late while a batch takes longer than an answer may wait, and no longer', async () => {
+    const spool = await open({ deadlineMs: 20 })
+    disk.stall()
+    expect(await spool.append(newDecision().event)).toBe(false)
+    await waitFor(() => spool.status().problem !== null)
+    expect(spool.status().problem).toMatchObject({ code: 'SPOOL_STALLED', retryable: true })
+    expect(spool.status().problem?.message).toMatch(/one batch for \d+ ms; audit.deadlineMs allows 20/)
+    disk.release()
+    await waitFor(() => spool.status().problem === null)
+    await close(spool)
+  })
+
+  test('says so too where nobody asks: the file is looked at by itself', async () => {
+    const spool = await open({ deadlineMs: 20 })
+    disk.stall('all')
+    await waitFor(() => spool.status().problem?.code === 'SPOOL_STALLED')
+    disk.release()
+    await waitFor(() => spool.status().problem === null)
+    disk.fail('SPOOL_FULL', true)
+    await waitFor(() => spool.status().problem?.code === 'SPOOL_FULL')
+    disk.heal()
+    await waitFor(() => spool.status().problem === null)
+    await close(spool)
   })
 })
 

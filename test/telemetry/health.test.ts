@@ -11,6 +11,7 @@ import {
 const inForce = { policyVersion: 'sha256:5f', since: new Date('2026-11-22T10:00:00Z'), origin: 'folder' }
 const policy: PartStates['policy'] = { inForce, refused: null, copyProblem: null, candidate: { refused: null } }
 const well: PartStates = {
+  stopping: false,
   policy,
   spool: { problem: null },
   sinks: new Map([['archive', { problem: null, topicProblems: [] }]]),

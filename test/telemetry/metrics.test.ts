@@ -3,7 +3,16 @@ import { setGauges } from '../../src/telemetry/gauges.ts'
 import { createMetrics, type Metrics, metricTable } from '../../src/telemetry/metrics.ts'
 import { countEntry, measured } from '../../src/telemetry/observe.ts'
 
-const calm = { waitingRecords: 0, waitingBytes: 0, oldestWaitingMs: null, queued: 0, problem: null, lastPosition: 0 }
+const calm = {
+  retainedBytes: 0,
+  checkpoint: { size: 41, at: 5_000 },
+  waitingRecords: 0,
+  waitingBytes: 0,
+  oldestWaitingMs: null,
+  queued: 0,
+  problem: null,
+  lastPosition: 0,
+}
 
 async function lines(metrics: Metrics): Promise<readonly string[]> {
   return (await metrics.render()).body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
@@ -58,6 +67,8 @@ describe('the gauges of the spool', () => {
         'countersign_spool_oldest_waiting_seconds 2.5',
         'countersign_spool_queued_events 2',
         'countersign_spool_writable 1',
+        'countersign_checkpoint_records 41',
+        'countersign_checkpoint_timestamp_seconds 5',
         'countersign_sink_lag_records{sink="archive"} 0',
         'countersign_sink_lag_records{sink="kafka"} 3',
       ]),

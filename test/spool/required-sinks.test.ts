@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { rmSync } from 'node:fs'
+import { v7 as uuidv7 } from 'uuid'
+import { Spool } from '../../src/spool/spool.ts'
+import { type FakeSpoolWorker, fakeSpoolWorker } from '../fakes/spool-worker.ts'
+import { cursorAt, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
+
+let dir: string
+let disk: FakeSpoolWorker
+let spool: Spool
+
+beforeEach(() => {
+  dir = newFolder()
+  disk = fakeSpoolWorker(() => new Date())
+})
+
+afterEach(async () => {
+  disk.release()
+  await spool.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+async function open(deadlineMs: number, requiredSinks: readonly string[] = ['kafka']): Promise<void> {
+  const opening = openingIn(dir, { sinks: ['archive', 'kafka', 'other'] })
+  const context = { newId: () => uuidv7(), now: () => new Date(), startWorker: disk.start }
+  spool = await Spool.open(opening, { mode: 'strict', deadlineMs, maxBytes: 1e9, requiredSinks }, context)
+}
+
+/** What the records say that was answered. */
+async function said(id: string): Promise<unknown[]> {
+  await spool.seal()
+  await spool.close()
+  return keptIn(dir)
+    .filter(({ data }) => data.decisionId === id)
+    .map(({ data: { effect, supersedes } }) => [effect, supersedes])
+}
+
+describe('an answer that waits for Kafka', () => {
+  test('is given only when the cursor of every required sink has passed its record', async () => {
+    await open(60_000, ['kafka', 'other'])
+    const { id, event, ifLate } = newDecision()
+    let answer: boolean | undefined
+    const appended = spool.append(event, { ifLate }).then((kept) => (answer = kept))
+    await waitFor(() => spool.status().lastSequence >= 2)
+    const { lastPosition } = spool.status()
+    spool.advance(cursorAt('archive', lastPosition))
+    spool.advance(cursorAt('kafka', lastPosition))
+    spool.advance(cursorAt('other', lastPosition - 1))
+    await turns(50)
+    expect(answer).toBeUndefined()
+    spool.advance(cursorAt('other', lastPosition))
+    expect(await appended).toBe(true)
+    expect(await said(id)).toEqual([['allow', false]])
+  })
+
+  test('is a denial at the deadline: the record on disk is superseded, and the sink that is late is named until it has caught up', async () => {
+    await open(30)
+    const { id, event, ifLate } = newDecision()
+    expect(await spool.append(event, { ifLate })).toBe(false)
+    await waitFor(() => spool.status().problem !== null)
+    expect(spool.status().problem).toMatchObject({ code: 'KAFKA_LATE', retryable: true })
+    expect(spool.status().problem?.message).toMatch(/^kafka: .*audit\.require/)
+    await waitFor(() => spool.status().lastSequence >= 3)
+    // An acknowledgement that comes later does not make it an allow.
+    spool.advance(cursorAt('kafka', spool.status().lastPosition))
+    expect(spool.status().problem).toBeNull()
+    expect(await said(id)).toEqual([
+      ['allow', false],
+      ['deny', true],
+    ])
+  })
+
+  test('is a denial at once while Kafka is known to be late, with one record instead of two', async () => {
+    await open(30)
+    await spool.append(newDecision().event)
+    await waitFor(() => spool.status().problem?.code === 'KAFKA_LATE')
+    const { id, event, ifLate } = newDecision()
+    expect(await spool.append(event, { ifLate })).toBe(false)
+    expect(await said(id)).toEqual([['deny', false]])
+  })
+
+  test('is a denial where the file is lost before Kafka had the record, even if its position is passed later', async () => {
+    await open(60_000)
+    const { id, event, ifLate } = newDecision()
+    const appended = spool.append(event, { ifLate })
+    await waitFor(() => spool.status().lastSequence >= 2)
+    disk.fail('SPOOL_FAILED', false)
+    expect(await appended).toBe(false)
+    await waitFor(() => spool.status().problem === null)
+    spool.advance(cursorAt('kafka', spool.status().lastPosition))
+    expect(await said(id)).toEqual([
+      ['allow', false],
+      ['deny', true],
+    ])
+  })
+
+  test('waits again where Kafka lost what it had', async () => {
+    await open(60_000)
+    spool.advance(cursorAt('kafka', spool.status().lastPosition + 100))
+    spool.advance({ ...cursorAt('kafka', 0), rewound: true })
+    const { id, event, ifLate } = newDecision()
+    let answer: boolean | undefined
+    const appended = spool.append(event, { ifLate }).then((kept) => (answer = kept))
+    await waitFor(() => spool.status().lastSequence >= 2)
+    await turns(50)
+    expect(answer).toBeUndefined()
+    spool.advance(cursorAt('kafka', spool.status().lastPosition))
+    expect(await appended).toBe(true)
+    expect(await said(id)).toEqual([['allow', false]])
+  })
+})
+
+test('access events wait for the disk alone', async () => {
+  await open(60_000)
+  expect(await spool.record(newAccess())).toBe(true)
+})
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+async function waitFor(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10))
+}
