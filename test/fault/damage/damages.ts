@@ -148,7 +148,7 @@ const altered: NewValue = (line) => line.replace('"allow"', '"deny" ').replace('
 
 /** As somebody would who knows the format: the record is whole in itself. */
 const resealed: NewValue = (line) => {
-  const open = `${altered(line) as string}`.replace(/,"hash":"[0-9a-f]{64}"\}$/, '')
+  const open = String(altered(line)).replace(/,"hash":"[0-9a-f]{64}"\}$/, '')
   return `${open},"hash":"${hash('sha256', `${open}}`, 'hex')}"}`
 }
 
