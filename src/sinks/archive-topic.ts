@@ -41,6 +41,8 @@ export interface ArchivedTopic {
 
 const tickMs = 250
 const beatMs = 500
+/** Each holds its records a second time, compressed and not. */
+const publishingAtOnce = 2
 
 /**
  * Writes a topic into an archive, as one of any number of instances that share its partitions. Each record is archived exactly
@@ -157,7 +159,10 @@ class TopicArchive implements ArchivedTopic {
   #publishDue(all = false): void {
     const now = performance.now()
     if (now < this.#notBeforeMs && !all) return
-    for (const partition of this.#intake.due(now, all)) this.#start(partition)
+    for (const partition of this.#intake.due(now, all)) {
+      if (this.#publishing.size >= publishingAtOnce) return
+      this.#start(partition)
+    }
   }
 
   #publishLargest(): void {

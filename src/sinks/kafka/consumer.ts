@@ -107,8 +107,8 @@ class GroupMember implements TopicConsumer {
       rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
       heartbeatInterval: Math.ceil(sessionTimeoutMs / 10),
       maxWaitTimeInMs: 500,
-      maxBytesPerPartition: 4 * 1024 * 1024,
-      maxBytes: 16 * 1024 * 1024,
+      maxBytesPerPartition: 2 * 1024 * 1024,
+      maxBytes: 8 * 1024 * 1024,
       allowAutoTopicCreation: false,
       metadataMaxAge: 60_000,
       // A member that cannot go on is replaced by a new one, here.

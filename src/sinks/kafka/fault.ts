@@ -12,10 +12,14 @@ export interface KafkaDestination {
  * Says what the Kafka client threw: what happened, where, and what to do about it. All of them are retryable: a broker
  * comes back, a topic or a user is made, and the records wait in the spool until then.
  */
-export function explainKafkaFault(thrown: unknown, destination: KafkaDestination): CountersignError {
+export function explainKafkaFault(
+  thrown: unknown,
+  destination: KafkaDestination,
+  refused = 'Kafka took no batch',
+): CountersignError {
   if (thrown instanceof CountersignError) return thrown
   const cause = deepestCause(thrown)
-  const message = `Kafka took no batch: ${describe(cause, destination)}`
+  const message = `${refused}: ${describe(cause, destination)}`
   return new CountersignError('KAFKA_UNAVAILABLE', message, { cause: thrown, retryable: true })
 }
 
@@ -24,6 +28,8 @@ interface ClientFault {
   readonly type?: unknown
   readonly code?: unknown
   readonly cause?: unknown
+  /** Of a fault that stands for several. */
+  readonly errors?: unknown
 }
 
 const protocolFaults: Readonly<Record<string, (destination: KafkaDestination) => string>> = {
@@ -34,6 +40,8 @@ const protocolFaults: Readonly<Record<string, (destination: KafkaDestination) =>
     `${login ?? 'this client'} may not write to the topic ${topic}: allow DESCRIBE and WRITE on it`,
   CLUSTER_AUTHORIZATION_FAILED: ({ login }) =>
     `${login ?? 'this client'} may not use an idempotent producer: allow IDEMPOTENT_WRITE on the cluster`,
+  INVALID_REPLICATION_FACTOR: ({ topic }) =>
+    `there are fewer brokers than the topic ${topic} should have replicas: give a smaller --replication-factor for a first look`,
   MESSAGE_TOO_LARGE: ({ topic }) =>
     `the topic ${topic} takes smaller batches than are sent: set its max.message.bytes to 1048588 or more`,
   INVALID_TIMESTAMP: ({ topic }) =>
@@ -58,9 +66,10 @@ function describe(fault: unknown, destination: KafkaDestination): string {
 function deepestCause(thrown: unknown): unknown {
   let fault = thrown
   for (let depth = 0; depth < 8; depth++) {
-    const { cause } = asClientFault(fault)
-    if (!(cause instanceof Error)) return fault
-    fault = cause
+    const { cause, errors } = asClientFault(fault)
+    const inner: unknown = Array.isArray(errors) ? errors[0] : cause
+    if (!(inner instanceof Error)) return fault
+    fault = inner
   }
   return fault
 }

@@ -50,6 +50,6 @@ async function asking<T>(target: TopicTarget, ask: (admin: Admin) => Promise<T>)
   try {
     return await withAdmin(target, context, ask)
   } catch (thrown) {
-    throw explainKafkaFault(thrown, { ...target, login: loginName(target.sasl) })
+    throw explainKafkaFault(thrown, { ...target, login: loginName(target.sasl) }, 'Kafka made or showed no topic')
   }
 }
