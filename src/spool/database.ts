@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync, readSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { CountersignError } from '../errors.ts'
 import { applicationId, schemaVersion, tables } from './schema.ts'
@@ -25,6 +25,20 @@ export function openDatabase(path: string): DatabaseSync {
 
 export function openReadOnly(path: string): DatabaseSync {
   return new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+}
+
+/**
+ * Undoes what was not finished when the process or the power went: a rollback journal is there only while a spool is made, and who
+ * may only read cannot open a file that has one. Throws what SQLite throws.
+ */
+export function rollBack(path: string): void {
+  if (!existsSync(path) || !existsSync(`${path}-journal`)) return
+  const database = new DatabaseSync(path, { timeout: 5000 })
+  try {
+    isEmpty(database)
+  } finally {
+    database.close()
+  }
 }
 
 /** Whether nothing has been made in it yet. */

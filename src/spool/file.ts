@@ -1,7 +1,7 @@
 import { chmodSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { openReadOnly, refuseLaterVersion, versionOf } from './database.ts'
+import { openReadOnly, refuseLaterVersion, rollBack, versionOf } from './database.ts'
 import { spoolFault } from './faults.ts'
 import { makeDurableFolder } from './folder.ts'
 import { readHead } from './head.ts'
@@ -69,6 +69,7 @@ function setAsideUnsound(opening: SpoolOpening, now: Date): SetAside | undefined
 function judge(opening: SpoolOpening): Verdict {
   const { dir } = opening
   try {
+    rollBack(join(dir, fileName))
     migrate(dir)
   } catch (thrown) {
     const fault = spoolFault('cannot read the spool', thrown)
