@@ -33,7 +33,7 @@ interface Found {
 export async function judge(folder: string, told: ToldEvents): Promise<string[]> {
   const spool = join(folder, spoolFolder)
   const archive = join(folder, archiveFolder)
-  const delivered = (await archivedLines(archive)).filter((line) => checkLine(line).ok).map(read)
+  const delivered = (await archivedLines(archive)).flatMap(readWhole)
   const opening = openingIn(spool, { known: endsOf(delivered) })
   const store = new SpoolStore(opening, () => new Date())
   try {
@@ -86,8 +86,22 @@ function readSpool(dir: string): { records: readonly SpooledRecord[]; waiting: r
   }
 }
 
+/** The same records come back crash after crash. */
+const known = new Map<string, Found>()
+
 /** Throws where the bytes of a record are not those that its hash was made of. */
 function read(line: string): Found {
+  const found = known.get(line) ?? readNew(line)
+  known.set(line, found)
+  return found
+}
+
+/** A line of the archive that is not whole was never reported as delivered. */
+function readWhole(line: string): Found[] {
+  return known.has(line) || checkLine(line).ok ? [read(line)] : []
+}
+
+function readNew(line: string): Found {
   const checked = checkLine(line)
   if (!checked.ok) throw new Error(`${checked.problem}: ${line.slice(0, 200)}`)
   const event = line.slice(0, line.lastIndexOf(',"source":"/countersign/'))

@@ -8,27 +8,30 @@ import type { Failure, Replay } from './replay.ts'
 
 /** The spool is begun, killed, gone on with and stopped in order, and gone on with again. */
 const lives = [
-  { events: 700, ends: 'killed' },
-  { events: 700, ends: 'stopped' },
-  { events: 300, ends: 'killed' },
+  { share: 0.4, ends: 'killed' },
+  { share: 0.4, ends: 'stopped' },
+  { share: 0.2, ends: 'killed' },
 ] as const
 
 const processes = 2
 
-/** Records the spool of these sources once. */
-export function recordLives(sources: string, seed: number): Recording {
+/** Records the spool of these sources once, while it keeps so many events. */
+export function recordLives(sources: string, seed: number, events: number): Recording {
   return recordSpool(
     sources,
-    lives.map((life, index) => ({ ...life, seed: seed + index })),
+    lives.map(({ share, ends }, index) => ({ ends, events: Math.ceil(events * share), seed: seed + index })),
   )
 }
 
-/** Crashes it so many times, in two processes; returns what was wrong, and stops early where too much is. */
-export async function crashSpool({ folder }: Recording, seed: number, crashes: number): Promise<Failure[]> {
+/** Crashes it so many times, in two processes; returns what was wrong. Each stops after so many failures. */
+export async function crashSpool(
+  { folder }: Recording,
+  { seed, crashes, enough }: { readonly seed: number; readonly crashes: number; readonly enough: number },
+): Promise<Failure[]> {
   const share = Math.ceil(crashes / processes)
   const shares = Array.from({ length: processes }, (_, index) => index * share)
   const failures = await Promise.all(
-    shares.map((from) => replayed({ recording: folder, seed, from, to: Math.min(crashes, from + share) })),
+    shares.map((from) => replayed({ recording: folder, seed, from, to: Math.min(crashes, from + share), enough })),
   )
   return failures.flat()
 }

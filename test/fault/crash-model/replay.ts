@@ -14,6 +14,8 @@ export interface Replay {
   /** Crashes are numbered; each has its own random numbers. */
   readonly from: number
   readonly to: number
+  /** After so many failures it stops. */
+  readonly enough: number
 }
 
 export interface Failure {
@@ -24,11 +26,9 @@ export interface Failure {
   readonly problems: readonly string[]
 }
 
-const enough = 20
-
 if (import.meta.main) await replay(JSON.parse(process.argv[2] ?? '') as Replay)
 
-async function replay({ recording, seed, from, to }: Replay): Promise<void> {
+async function replay({ recording, seed, from, to, enough }: Replay): Promise<void> {
   const log = readRecording(recording)
   const folder = join(recording, `crashed-${from}`)
   const failures: Failure[] = []

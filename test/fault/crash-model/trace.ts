@@ -30,7 +30,7 @@ export function straceOptions(traceFile: string): string[] {
   return [...options, '-e', `trace=${traced.join(',')}`, '-e', 'signal=none', '-o', traceFile]
 }
 
-const whole = /^(\d+) +(\w+)\((.*)\) += (-?\d+|\?)/s
+const whole = /^(\d+) +(\w+|\?{3})\((.*)\) += (-?\d+|\?)/s
 const begun = /^(\d+) +(\w+)\((.*) <unfinished \.\.\.>$/s
 const resumed = /^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+|\?)/s
 
