@@ -12,6 +12,9 @@ interface ProofOptions {
   readonly proof: string
   /** File with the keys that are trusted. */
   readonly keys?: string
+  /** What compares whole trails: a proof has none. */
+  readonly state?: string
+  readonly checkpoints?: string
   readonly json?: true
 }
 
@@ -20,11 +23,15 @@ interface ProofOptions {
  * where nothing was judged, because a file cannot be read or no keys are given: a proof that is checked against no key proves nothing.
  */
 export function verifyProof(io: Io, options: ProofOptions): number {
+  const { keys, state, checkpoints } = options
   try {
-    if (options.keys === undefined) {
+    if (state !== undefined || checkpoints !== undefined) {
+      throw new CountersignError('USAGE', '--proof is checked by itself, without --state and --checkpoints')
+    }
+    if (keys === undefined) {
       throw new CountersignError('USAGE', '--proof needs --keys FILE: without a trusted key, a proof proves nothing')
     }
-    return judge(io, options, readVerifierKeys(options.keys))
+    return judge(io, options, readVerifierKeys(keys))
   } catch (fault) {
     if (!(fault instanceof CountersignError)) throw fault
     for (const line of fault.message.split('\n')) io.err(`${fault.code}: ${visible(line)}`)

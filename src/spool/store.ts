@@ -72,7 +72,8 @@ export class SpoolStore {
     this.#withRoom(() => {
       this.#transaction('append to the spool', () => {
         this.#trail.append(events)
-        if (this.#trail.checkpointIsDue) this.#trail.appendCheckpoint()
+        // A sealed trail has its last record: cursors move on behind it.
+        if (this.#phase === 'open' && this.#trail.checkpointIsDue) this.#trail.appendCheckpoint()
         this.#holdings.moveCursors(cursors, this.#trail.end.position)
       })
     })

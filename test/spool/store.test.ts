@@ -52,6 +52,20 @@ describe('a trail', () => {
     expect(records[0]).toMatchObject({ type: 'io.countersign.trail.v1', data: { change: 'opened', previous: null } })
   })
 
+  test('has nothing behind the records that close it, however long sinks take after that', () => {
+    const store = open({ checkpoints: { ...withoutCheckpoints, everyMs: 1000 } })
+    store.append(events(3), [])
+    store.seal(openingIn(dir).openedId)
+    clock = new Date(clock.getTime() + 60_000)
+    store.append([], [cursorAt('archive', 4)])
+    store.check()
+    store.close()
+    expect(keptIn(dir).map(({ type, data }) => data['change'] ?? type)).toEqual([
+      ...['opened', ...Array<string>(3).fill('io.countersign.decision.v1')],
+      ...['closed', 'io.countersign.checkpoint.v1'],
+    ])
+  })
+
   test('names the trail before it with its last sequence and hash, and whether that was closed', () => {
     const first = open()
     first.append(events(3), [])
