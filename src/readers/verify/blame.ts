@@ -36,7 +36,7 @@ interface Found {
 
 function jumpAround({ stream, position }: PlacedBad, trail: TrailCheck): Found | undefined {
   const jumps = trail.streams.get(stream)?.jumps ?? []
-  const jump = jumps.find(({ after, at, filled }) => !filled && after < position && position < at)
+  const jump = jumps.find(({ after, at }) => after < position && position < at)
   return jump && { trail: trail.trail, sequence: jump.from, after: jump.after }
 }
 

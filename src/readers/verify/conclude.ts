@@ -1,4 +1,4 @@
-import type { Assembly } from './assembly.ts'
+import type { Assembly, NamedEnd } from './assembly.ts'
 import { blame, type Blamed } from './blame.ts'
 import { problemsOfEnd } from './ends.ts'
 import { changedBit } from './changed-bit.ts'
@@ -85,7 +85,7 @@ class TrailJudge {
     const check = this.#check
     const hole = check.hole
     const ends = hole === undefined ? this.#ends(announced) : []
-    check.end()
+    check.end(this.#named)
     const harmless = check.problems.length + ends.length === 0 && hole === undefined
     const bad = this.#bad.filter((line) => !(harmless && this.#isUnfinished(line)))
     const found = [...bad.map(asProblem), ...check.problems, ...ends, ...this.#missing()]
@@ -122,8 +122,12 @@ class TrailJudge {
     return result
   }
 
+  get #named(): readonly NamedEnd[] {
+    return this.#assembly.named.get(this.#check.trail) ?? []
+  }
+
   get #end(): VerifiedTrail['end'] {
-    return this.#assembly.named.has(this.#check.trail) ? 'named' : this.#check.closed ? 'closed' : 'open'
+    return this.#named.length > 0 ? 'named' : this.#check.closed ? 'closed' : 'open'
   }
 
   /** Holes that the writer itself announced are passed: what follows them is judged. */
@@ -150,7 +154,7 @@ class TrailJudge {
   }
 
   #ends(announced: Problem[]): Problem[] {
-    const ends = problemsOfEnd(this.#check, this.#assembly.named.get(this.#check.trail) ?? [])
+    const ends = problemsOfEnd(this.#check, this.#named)
     return ends.flatMap((problem) => {
       const [from, to] = [problem.sequence ?? 0, problem.toSequence ?? problem.sequence ?? 0]
       const said = this.#lost.find((range) => range.from <= from && range.to >= to)
@@ -218,7 +222,7 @@ class TrailJudge {
       const signed = begin === 1 && trail.signed === null ? '; no checkpoint signs any of it' : ''
       this.notes.push(`${id}: end not proven${proven}: ${evidence[trail.end]}${signed}`)
     }
-    const named = this.#assembly.named.get(id) ?? []
+    const named = this.#named
     if (named.length > 1) {
       this.notes.push(`${id}: several trails say that they follow it: ${named.map(({ by }) => by).join(', ')}`)
     }

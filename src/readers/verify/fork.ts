@@ -23,6 +23,14 @@ export class Fork {
     return last === tip.sequence && run.first === last + 1 && run.run.prevHash === this.other.hashOf(last)
   }
 
+  /** Settles by the hash that somebody else knows of a record, where neither side went on. */
+  settle(hashOf: (sequence: number) => string | undefined): void {
+    if (this.#tookOther) return
+    for (let sequence = this.sequence; sequence <= this.other.last; sequence += 1) {
+      if (hashOf(sequence) === this.other.hashOf(sequence)) this.#tookOther = true
+    }
+  }
+
   takeOther(): void {
     this.#tookOther = true
   }

@@ -144,7 +144,10 @@ export class TrailCheck {
   }
 
   /** What only the end can tell: a fork of which neither side went on, a suspicion that no checkpoint settled, what was expected. */
-  end(): void {
+  end(named: readonly { readonly sequence: number; readonly hash: string }[]): void {
+    const known = new Map(this.#expected.flatMap(({ size, hash }) => (hash === undefined ? [] : [[size, hash]])))
+    for (const { sequence, hash } of named) known.set(sequence, hash)
+    this.#fork?.settle((sequence) => known.get(sequence))
     if (this.#fork !== undefined) this.problems.push(this.#fork.problem(this.trail))
     this.#nameInserted()
     if (this.#suspect !== undefined) this.problems.push(this.#suspect.unlinked)
@@ -311,6 +314,7 @@ export class TrailCheck {
   }
 
   #wrongRoot({ size }: FoundCheckpoint, place: Place): void {
+    if (this.problems.length > 0) return
     const since = (this.signed?.size ?? 0) + 1
     const which = since === size ? said(size) : `one of the records from ${said(since)} to ${said(size)}`
     const problem = `${which} is not the one that was signed: the checkpoint here has another root`

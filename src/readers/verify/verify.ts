@@ -122,7 +122,7 @@ async function findWhole(assembly: Assembly, parts: readonly Part[]): Promise<vo
 function judge(parts: readonly Part[], assembly: Assembly, expectations: Expectations, bytes: number): Verification {
   const { trails, problems, notes } = conclude(assembly)
   const missing = missingTrails(assembly, expectations, parts)
-  const bad = [...problems, ...missing.problems]
+  const bad = inOrder([...problems, ...missing.problems], parts)
   const totals = {
     trails: trails.length,
     records: sum(trails.map(({ records }) => records)),
@@ -132,6 +132,13 @@ function judge(parts: readonly Part[], assembly: Assembly, expectations: Expecta
   }
   const verdict = bad.length > 0 ? 'broken' : totals.records === 0 ? 'empty' : 'whole'
   return { verdict, first: bad[0] ?? null, bad, trails, notes: [...notes, ...missing.notes], totals }
+}
+
+/** Problems in the order in which they are met: of the parts, then of the lines. */
+function inOrder(problems: readonly Problem[], parts: readonly Part[]): readonly Problem[] {
+  const order = new Map(parts.map(({ name }, index) => [name, index]))
+  const partOf = ({ file }: Problem): number => order.get(file) ?? parts.length
+  return problems.toSorted((a, b) => partOf(a) - partOf(b) || a.line - b.line)
 }
 
 /** The result with what was found beside the records. */
