@@ -91,7 +91,7 @@ const archiveSettings = z.strictObject({
     .int()
     .min(64 * 1024)
     .max(256 * 1024 ** 2)
-    .default(16 * 1024 ** 2)
+    .default(8 * 1024 ** 2)
     .describe('Bytes of records of a partition that are worth a segment.'),
   segmentMs: milliseconds
     .max(3_600_000)
@@ -100,7 +100,7 @@ const archiveSettings = z.strictObject({
   bufferBytes: z
     .int()
     .min(1024 ** 2)
-    .default(128 * 1024 ** 2)
+    .default(64 * 1024 ** 2)
     .describe('Bytes of records that wait in memory; when they are reached, nothing more is read.'),
   sessionTimeoutMs: milliseconds
     .min(1000)
