@@ -55,8 +55,8 @@ describe('the gauges of the spool', () => {
       metrics,
       spool,
       new Map([
-        ['archive', { position: 10 }],
-        ['kafka', { position: 7 }],
+        ['archive', { position: 10, topicProblems: [] }],
+        ['kafka', { position: 7, topicProblems: [] }],
       ]),
       3_500,
     )
