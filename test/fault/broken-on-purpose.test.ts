@@ -41,6 +41,20 @@ const guards: Readonly<Record<string, Guard>> = {
     file: 'test/sinks/kafka/lane.test.ts',
     title: 'a lane in good times has one produce in flight, however many a delivery needs',
   },
+  // Checked between the records of a block, and between blocks.
+  'the previous-hash check': {
+    breakages: [
+      { file: 'src/readers/verify/block.ts', from: '&& prevHash === last.hash &&', to: '&& prevHash !== undefined &&' },
+      {
+        file: 'src/readers/verify/trail-check.ts',
+        from: 'if (prevHash !== this.#tip.hash) this.#unlink(',
+        to: 'if (prevHash === undefined) this.#unlink(',
+      },
+    ],
+    file: 'test/readers/verify/verify-folder.test.ts',
+    title:
+      'damage is found and named by file and line a rewritten rest of the trail, chained again, by its first record',
+  },
 }
 
 let project: BrokenProject | undefined
