@@ -1,3 +1,4 @@
+import { ClockSteps, type ElapsedMs } from './clock-steps.ts'
 import type { HeadCursor } from './head.ts'
 import type { Cursor, SpoolState } from './protocol.ts'
 import { digestOf, type Sql } from './sql.ts'
@@ -32,6 +33,7 @@ export interface Retention {
   readonly retainDeliveredMs: number
   readonly maxBytes: number
   readonly now: () => Date
+  readonly elapsedMs: ElapsedMs
 }
 
 /**
@@ -42,6 +44,7 @@ export interface Retention {
 export class Holdings {
   readonly #sql: Sql
   readonly #retention: Retention
+  readonly #clock: ClockSteps
   #extent: Extent
   #cursors: readonly HeadCursor[]
 
@@ -50,6 +53,7 @@ export class Holdings {
     this.#retention = retention
     this.#extent = readExtent(sql)
     this.#cursors = readCursors(sql)
+    this.#clock = new ClockSteps(retention.now().getTime(), retention.elapsedMs, this.#extent.position)
   }
 
   get extent(): Extent {
@@ -86,36 +90,32 @@ export class Holdings {
   }
 
   /** Takes in what was appended up to `position`, and counts anew what the cursors make waiting. */
-  count(position: number, appended: { readonly records: number; readonly bytes: number }): void {
+  count(position: number, appended: Counted): void {
     const before = this.#extent
     const waitingPosition = Math.min(...this.#cursors.map((cursor) => cursor.position), position)
-    const [low, high] = [waitingPosition, before.waitingPosition].sort((a, b) => a - b) as [number, number]
-    const moved = this.#between(low, high)
-    const sign = waitingPosition > before.waitingPosition ? -1 : 1
-    this.#extent = {
-      ...before,
-      position,
-      bytes: before.bytes + appended.bytes,
-      waitingPosition,
-      waitingRecords: before.waitingRecords + appended.records + sign * moved.records,
-      waitingBytes: before.waitingBytes + appended.bytes + sign * moved.bytes,
-    }
+    const bytes = before.bytes + appended.bytes
+    const waiting = this.#waiting({ ...before, position, bytes, waitingPosition }, appended)
+    const counts = { waitingRecords: waiting.records, waitingBytes: waiting.bytes }
+    this.#extent = { ...before, position, bytes, waitingPosition, ...counts }
   }
 
   /**
    * Deletes what every sink has, oldest first: what has had its time, and where there is not room for all, what has not. A record of
-   * a time to come was written before the clock was put back; it must not hold up the others until then.
+   * a time to come was written by an earlier process, before the clock was put back; it must not hold up the others until then.
    */
   deleteDelivered(appended: number): void {
     const { bytes, waitingPosition, floor } = this.#extent
     const { retainDeliveredMs, maxBytes, now } = this.#retention
     const excess = bytes - maxBytes
     const limit = excess > 0 ? Math.max(deletesPerBatch, deletesPerRecord * appended) : deletesPerBatch
-    const nowMs = now().getTime()
-    const isDue = (recorded: number): boolean => recorded < nowMs - retainDeliveredMs || recorded > nowMs
+    this.#clock.look(now().getTime(), this.#extent.position, floor)
+    const isDue = ({ recorded, position }: Delivered): boolean => {
+      const age = this.#clock.age(recorded, position)
+      return age > retainDeliveredMs || age < 0
+    }
     let [last, freed] = [floor, 0]
     for (const row of this.#delivered(waitingPosition, limit)) {
-      if (freed >= excess && !isDue(row.recorded)) break
+      if (freed >= excess && !isDue(row)) break
       last = row.position
       freed += row.bytes
     }
@@ -166,7 +166,29 @@ export class Holdings {
     this.#extent = { ...this.#extent, floor: last, bytes: this.#extent.bytes - bytes }
   }
 
-  #between(after: number, upTo: number): { readonly records: number; readonly bytes: number } {
+  /** What waits behind `to.waitingPosition`; all and nothing need no counting, however much there is. */
+  #waiting(to: Extent, appended: Counted): Counted {
+    const { waitingPosition, position, floor, bytes } = to
+    if (waitingPosition >= position) return { records: 0, bytes: 0 }
+    if (waitingPosition <= floor) return { records: position - floor - this.#inHoles(floor), bytes }
+    const before = this.#extent
+    const [low, high] = [waitingPosition, before.waitingPosition].sort((a, b) => a - b) as [number, number]
+    const moved = this.#between(low, high)
+    const sign = waitingPosition > before.waitingPosition ? -1 : 1
+    return {
+      records: before.waitingRecords + appended.records + sign * moved.records,
+      bytes: before.waitingBytes + appended.bytes + sign * moved.bytes,
+    }
+  }
+
+  /** How many positions behind `after` have no record. */
+  #inHoles(after: number): number {
+    return (
+      this.#sql.number('SELECT sum(last - max(first, ? + 1) + 1) AS value FROM holes WHERE last > ?', after, after) ?? 0
+    )
+  }
+
+  #between(after: number, upTo: number): Counted {
     if (upTo <= after) return { records: 0, bytes: 0 }
     const row = this.#sql.get(
       `SELECT count(*) AS records, coalesce(sum(octet_length(line)), 0) AS bytes
@@ -182,6 +204,11 @@ export class Holdings {
       ...[sink, position, mark, digestOf(sink, position, mark)],
     )
   }
+}
+
+interface Counted {
+  readonly records: number
+  readonly bytes: number
 }
 
 interface Delivered {
