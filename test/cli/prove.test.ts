@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { createCheckpointSigner } from '../../src/audit/checkpoint.ts'
 import { proveCommand } from '../../src/cli/commands/prove.ts'
-import { verifyProof } from '../../src/cli/verify-proof.ts'
+import { verifyCommand } from '../../src/cli/commands/verify.ts'
 import { checkpointHere, signedTrail } from '../archive/signed-trails.ts'
 import { asPrevious, decisionOf, decisions, idOf, makeTrail } from '../archive/trails.ts'
 import { signer, signingKeyPem } from '../cases/signing-key.ts'
@@ -36,12 +36,9 @@ function run(...args: readonly string[]): Promise<Ran> {
   return runCommand(proveCommand, ['--data', data.dir, ...args])
 }
 
-function check(options: { proof: string; keys?: string; json?: true }): Ran {
-  const printed = { out: '', err: '' }
-  const out = (text: string): void => void (printed.out += `${text}\n`)
-  const err = (text: string): void => void (printed.err += `${text}\n`)
-  const exitCode = verifyProof({ out, err }, options)
-  return { ...printed, exitCode }
+function check({ proof, keys, json }: { proof: string; keys?: string; json?: true }): Promise<Ran> {
+  const trusted = keys === undefined ? [] : ['--keys', keys]
+  return runCommand(verifyCommand, ['--proof', proof, ...trusted, ...(json === true ? ['--json'] : [])])
 }
 
 describe('prove', () => {
@@ -57,7 +54,7 @@ describe('prove', () => {
         '',
       ].join('\n'),
     )
-    expect(check({ proof, keys: written('trusted', signer.verifierKey) })).toEqual({
+    expect(await check({ proof, keys: written('trusted', signer.verifierKey) })).toEqual({
       out: `Proven: decision ${idOf(102)} (allow, ALLOWED_BY_RULE), record 0000000000000004 of trail ${trail},\n  recorded 2026-11-22T10:00:03.000Z, is among the first 5 records that ${signer.verifierKey} signed.\n`,
       err: '',
       exitCode: 0,
@@ -74,7 +71,7 @@ describe('prove', () => {
     const { out, err, exitCode } = await run(idOf(102))
     expect(exitCode).toBe(0)
     expect(err).toMatch(/^Proved: decision .*\nSigned by countersign\+[0-9a-f]{8}\+/)
-    expect(check({ proof: written('printed', out), keys }).exitCode).toBe(0)
+    expect((await check({ proof: written('printed', out), keys })).exitCode).toBe(0)
   })
 
   test('proves a superseded decision by both its records, in one file', async () => {
@@ -88,7 +85,7 @@ describe('prove', () => {
     const { out, exitCode } = await run(idOf(700))
     expect(exitCode).toBe(0)
     expect(out.match(/^c2sp\.org\/tlog-proof@v1$/gm)).toHaveLength(2)
-    const checked = check({ proof: written('both', out), keys })
+    const checked = await check({ proof: written('both', out), keys })
     expect(checked.exitCode).toBe(0)
     expect(checked.out.match(/^Proven: .*$/gm)).toEqual([
       expect.stringContaining('(allow, ALLOWED_BY_RULE), record 0000000000000002'),
@@ -151,7 +148,7 @@ describe('verify --proof', () => {
   }
 
   test('claims nothing without keys, status 2', async () => {
-    expect(check({ proof: await proof() })).toEqual({
+    expect(await check({ proof: await proof() })).toEqual({
       out: '',
       err: 'USAGE: --proof needs --keys FILE: without a trusted key, a proof proves nothing\n',
       exitCode: 2,
@@ -164,11 +161,12 @@ describe('verify --proof', () => {
     data[Symbol.dispose]()
     data = new TestData()
     writeFileSync(join(data.dir, 'proof'), kept[0])
-    expect(check({ proof: join(data.dir, 'proof'), keys: written('trusted', kept[1].toString()) }).exitCode).toBe(0)
+    const checked = await check({ proof: join(data.dir, 'proof'), keys: written('trusted', kept[1].toString()) })
+    expect(checked.exitCode).toBe(0)
   })
 
   test('does not believe a key that is not listed, status 1', async () => {
-    expect(check({ proof: await proof(), keys: written('trusted', other.verifierKey) })).toMatchObject({
+    expect(await check({ proof: await proof(), keys: written('trusted', other.verifierKey) })).toMatchObject({
       out: expect.stringMatching(/^NOT PROVEN: .*signed by countersign \(key [0-9a-f]{8}\), no key that is trusted/),
       exitCode: 1,
     })
@@ -178,15 +176,15 @@ describe('verify --proof', () => {
     const text = readFileSync(await proof(), 'utf8')
     const line = (records[3]?.line ?? '').replace('/orders/2', '/orders/7')
     const forged = text.replace(/^extra .*$/m, `extra ${Buffer.from(line).toString('base64')}`)
-    const checked = check({ proof: written('both', text + forged), keys })
+    const checked = await check({ proof: written('both', text + forged), keys })
     expect(checked.exitCode).toBe(1)
     expect(checked.out.match(/^(Proven|NOT PROVEN)/gm)).toEqual(['Proven', 'NOT PROVEN'])
   })
 
-  test('is status 1 for what is no proof', () => {
+  test('is status 1 for what is no proof', async () => {
     for (const text of ['', 'hello', Buffer.of(0xff, 0xfe)]) {
       writeFileSync(join(data.dir, 'proof'), text)
-      expect(check({ proof: join(data.dir, 'proof'), keys })).toMatchObject({
+      expect(await check({ proof: join(data.dir, 'proof'), keys })).toMatchObject({
         out: expect.stringMatching(/^NOT PROVEN: .*proof is no proof: it does not begin with/),
         exitCode: 1,
       })
@@ -194,19 +192,33 @@ describe('verify --proof', () => {
   })
 
   test('is status 2 where proof or keys cannot be read, with the line of a key that is none', async () => {
-    expect(check({ proof: join(data.dir, 'absent'), keys })).toMatchObject({
+    expect(await check({ proof: join(data.dir, 'absent'), keys })).toMatchObject({
       err: expect.stringMatching(/^USAGE: --proof: .*absent cannot be read/),
       exitCode: 2,
     })
     const bad = written('trusted', `${signer.verifierKey}\nx\ny\n`)
-    const checked = check({ proof: await proof(), keys: bad })
+    const checked = await check({ proof: await proof(), keys: bad })
     expect(checked).toMatchObject({ out: '', exitCode: 2 })
     expect(checked.err.match(/^KEY_INVALID: .*trusted:(\d):/gm)).toHaveLength(2)
   })
 
+  test.each([
+    [['--state', 'x']],
+    [['--checkpoints', 'x']],
+    [['--data', 'x']],
+    [['--kafka', 'x:1']],
+    [['export.ndjson']],
+  ])('is alone: with %j beside it, status 2', async (more) => {
+    expect(await runCommand(verifyCommand, ['--proof', await proof(), '--keys', keys, ...more])).toMatchObject({
+      out: '',
+      err: expect.stringMatching(/^USAGE: /),
+      exitCode: 2,
+    })
+  })
+
   test('prints one JSON object with --json', async () => {
     const file = await proof()
-    expect(JSON.parse(check({ proof: file, keys, json: true }).out)).toEqual({
+    expect(JSON.parse((await check({ proof: file, keys, json: true })).out)).toEqual({
       verdict: 'proven',
       proofs: [
         {
@@ -220,7 +232,7 @@ describe('verify --proof', () => {
         },
       ],
     })
-    expect(JSON.parse(check({ proof: file, keys: written('t', other.verifierKey), json: true }).out)).toEqual({
+    expect(JSON.parse((await check({ proof: file, keys: written('t', other.verifierKey), json: true })).out)).toEqual({
       verdict: 'not-proven',
       proofs: [{ proven: false, problem: expect.stringContaining('no key that is trusted') }],
     })
