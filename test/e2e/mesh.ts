@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AccessData, DecisionData } from '../../src/audit/event-data.ts'
@@ -8,6 +8,7 @@ import { type Orders, startOrders } from '../../deploy/envoy/demo/orders.ts'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import type { Client } from '../../deploy/envoy/demo/request.ts'
 import type { SidecarOptions } from '../../deploy/envoy/demo/sidecar.ts'
+import { keptLines } from '../archive/kept-lines.ts'
 import { expectValidRecord } from '../contract/event-schema.ts'
 
 /** The identities of a small mesh, and those that do not belong to it. */
@@ -113,9 +114,5 @@ async function recordsOfDecision(data: string, decisionId: string): ReturnType<M
 
 /** The lines of the archive, trail by trail, in the order in which they were written. */
 export function archivedLines(data: string): string[] {
-  const archive = join(data, 'archive')
-  const segments = readdirSync(archive).flatMap((day) =>
-    readdirSync(join(archive, day)).map((name) => join(archive, day, name)),
-  )
-  return segments.sort().flatMap((segment) => readFileSync(segment, 'utf8').split('\n').slice(0, -1))
+  return keptLines(join(data, 'archive'))
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -9,6 +9,7 @@ import { type Delivery, type DeliveryContext, startDelivery } from '../../src/si
 import { type DeliveryWorker, startDeliveryWorker } from '../../src/sinks/delivery-worker.ts'
 import type { SinkSettings } from '../../src/sinks/protocol.ts'
 import { Spool } from '../../src/spool/spool.ts'
+import { keptLines } from '../archive/kept-lines.ts'
 import { newAccess, newFolder, openingIn } from '../spool/opening.ts'
 
 let folder: string
@@ -185,12 +186,5 @@ describe('delivery', () => {
 })
 
 function linesOfArchive(): readonly string[] {
-  const files = readdirSync(join(folder, 'archive'), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ndjson'),
-  )
-  return files.flatMap((name) =>
-    readFileSync(join(folder, 'archive', name), 'utf8')
-      .trimEnd()
-      .split('\n'),
-  )
+  return keptLines(join(folder, 'archive'))
 }
