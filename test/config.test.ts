@@ -47,12 +47,16 @@ describe('which source wins', () => {
   const environment = { COUNTERSIGN_AUDIT_DEADLINE_MS: '400', COUNTERSIGN_DATA: '/from/environment' }
 
   test('a file goes over the defaults, member by member', () => {
-    expect(read({ yaml: 'audit: { mode: best-effort }' }).audit).toEqual({ mode: 'best-effort', deadlineMs: 120 })
+    expect(read({ yaml: 'audit: { mode: best-effort }' }).audit).toEqual({
+      mode: 'best-effort',
+      require: 'disk',
+      deadlineMs: 120,
+    })
   })
 
   test('the environment goes over the file, flags go over both', () => {
     const settings = read({ yaml, environment, flags: { data: '/from/flag' } })
-    expect(settings.audit).toEqual({ mode: 'best-effort', deadlineMs: 400 })
+    expect(settings.audit).toEqual({ mode: 'best-effort', require: 'disk', deadlineMs: 400 })
     expect(settings.data).toBe('/from/flag')
     expect(settings.listen.text).toBe('127.0.0.1:1')
   })
@@ -134,7 +138,11 @@ describe('the environment', () => {
 
 describe('--kafka', () => {
   const flags = settingsOf({ kafka: 'a:9092,b:9092' })
-  const added = { type: 'kafka', format: 'cloudevents', brokers: ['a:9092', 'b:9092'], topic: 'countersign.audit.v1' }
+  const added = {
+    ...{ type: 'kafka', format: 'cloudevents', brokers: ['a:9092', 'b:9092'], topic: 'countersign.audit.v1' },
+    // A first look: a broker on its own is enough.
+    ...{ compression: 'zstd', topicCheck: 'warn' },
+  }
   const archive = { type: 'archive', format: 'cloudevents', sealAfterMs: 3_600_000 }
 
   test('adds a sink beside the default archive', () => {
@@ -197,6 +205,18 @@ describe('a value that is not allowed is refused by name, with what was found an
     [
       { sinks: { a: { type: 'archive' }, b: { type: 'archive' } } },
       'sinks: found a mapping; allowed: one sink of type archive at the most: two would write the same files',
+    ],
+    [
+      { sinks: { checkpoints: kafka } },
+      'sinks: found a mapping; allowed: "checkpoints" is the name of the checkpoint file’s own cursor',
+    ],
+    [
+      { sinks: { kafka: { ...kafka, compression: 'snappy' } } },
+      'sinks.kafka.compression: found "snappy"; allowed: none, gzip, zstd',
+    ],
+    [
+      { sinks: { kafka: { ...kafka, topicCheck: true } } },
+      'sinks.kafka.topicCheck: found true; allowed: enforce, warn',
     ],
     [{ sinks: { kafka: { ...kafka, tls: 5 } } }, 'sinks.kafka.tls: found 5; allowed: true or false, or a mapping'],
     [
