@@ -36,7 +36,12 @@ export function readSinks(settings: Settings): Inputs['sinks'] {
   const sinks = Object.entries(settings.sinks).map(
     ([name, sink]) => [name, sinkSettings(settings, name, sink)] as const,
   )
-  return lanesOf(Object.fromEntries(sinks), settings.checkpoint.file ?? join(settings.data, 'checkpoints.ndjson'))
+  return lanesOf(Object.fromEntries(sinks), checkpointFileOf(settings))
+}
+
+/** Where checkpoints stand outside the trail. */
+export function checkpointFileOf({ checkpoint, data }: Settings): string {
+  return checkpoint.file ?? join(data, 'checkpoints.ndjson')
 }
 
 function sinkSettings(settings: Settings, name: string, sink: Settings['sinks'][string]): SinkSettings {

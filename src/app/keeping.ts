@@ -8,7 +8,8 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { reopeningTeller } from '../telemetry/spool.ts'
 import { newId } from './ids.ts'
-import type { Inputs } from './inputs.ts'
+import { checkpointFileOf, type Inputs } from './inputs.ts'
+import { readKnownEnds } from './known-ends.ts'
 import { openCheckpoints } from './signing.ts'
 
 interface Told {
@@ -38,7 +39,7 @@ export async function openSpool(
     retainDeliveredMs: spool.retainDeliveredMs,
     maxBytes: spool.maxBytes,
     checkpoints: openCheckpoints(settings, log),
-    known: [],
+    known: await readKnownEnds(replica, join(data, 'archive'), checkpointFileOf(settings)),
     distrust: null,
   }
   const keeping = { ...audit, ...spool, requiredSinks: requiredSinks(settings) }
