@@ -5,6 +5,7 @@ import { trailEvent } from '../audit/event.ts'
 import { CountersignError, messageOf } from '../errors.ts'
 import { createIds } from '../ids.ts'
 import { isOfFile, spoolFault } from './faults.ts'
+import type { ElapsedMs } from './clock-steps.ts'
 import { openForWriting } from './file.ts'
 import type { SpoolFile } from './spool-file.ts'
 import { takeFindings } from './findings.ts'
@@ -36,16 +37,22 @@ export class SpoolStore {
 
   /**
    * Opens or makes the spool and begins a new trail; its first record, `opened`, is durable when the constructor returns. What cannot
-   * be trusted is set aside before, what it holds for a sink is rescued, and what is missing stands in gaps behind `opened`.
+   * be trusted is set aside before, what it holds for a sink is rescued, and what is missing stands in gaps behind `opened`. `now` is
+   * a clock that may be set, `elapsedMs` one that never is.
    */
-  constructor(opening: SpoolOpening, now: () => Date, newId: () => string = createIds()) {
+  constructor(
+    opening: SpoolOpening,
+    now: () => Date,
+    newId: () => string = createIds(),
+    elapsedMs: ElapsedMs = () => now().getTime(),
+  ) {
     const { keyName, privateKey } = opening.checkpoints
     const signer = createCheckpointSigner(keyName, privateKey)
     this.#opening = opening
     this.#file = openForWriting(opening, now)
     const { sql } = this.#file
     try {
-      this.#holdings = new Holdings(sql, { ...opening, now })
+      this.#holdings = new Holdings(sql, { ...opening, now, elapsedMs })
       const { trail, checkpoints } = opening
       const { position } = this.#holdings.extent
       this.#trail = new OpenTrail({ sql, trail, signer, checkpoints, now, newId }, position)

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
+import { createIds } from '../ids.ts'
 import { spoolFault } from './faults.ts'
 import type { FromSpoolWorker, SpoolOpening, ToSpoolWorker } from './protocol.ts'
 import { SpoolStore } from './store.ts'
@@ -19,7 +20,8 @@ function sayFault(doing: string, thrown: unknown): void {
 }
 
 try {
-  const store = new SpoolStore(workerData as SpoolOpening, () => new Date())
+  const [now, elapsedMs] = [() => new Date(), () => performance.now()]
+  const store = new SpoolStore(workerData as SpoolOpening, now, createIds(), elapsedMs)
   say({ kind: 'opened', state: store.state(), previous: store.previous })
   port.on('message', (message: ToSpoolWorker) => {
     try {
