@@ -46,6 +46,10 @@ export class Dump {
     return this.lines.findLast((record) => record.trail === trail) as DumpLine
   }
 
+  lastCheckpoint(trail: string): DumpLine {
+    return this.lines.findLast((record) => record.trail === trail && isCheckpoint(record)) as DumpLine
+  }
+
   replicaOf(trail: string): readonly DumpLine[] {
     return this.lines.filter((record) => record.trail.slice(0, -37) === trail.slice(0, -37))
   }
@@ -241,7 +245,7 @@ function rollBackCheckpoint(dump: Dump, random: Random): Tampering {
   for (;;) {
     const { record, by } = covered(dump, random)
     const later = dump.checkpointAfter(by)
-    if (later === undefined || later.trail !== record.trail) continue
+    if (later?.trail !== record.trail) continue
     const old = JSON.stringify(parsed(by.line).data['note'])
     const first = (one: DumpLine, prevHash: string): DumpLine => {
       const event = one.line.slice(0, one.line.lastIndexOf(',"source":"/countersign/'))
@@ -265,9 +269,13 @@ function truncate(dump: Dump, random: Random): Tampering {
   const bytes = bytesOf(left.texts)
   const knowing = random() < 0.5 ? 'state' : 'outside'
   const lastLine = (trail: string): number => (left.at(trail, left.last(trail).sequence) ?? 0) + 1
+  // An outside checkpoint knows of nothing behind itself; an earlier run knows of all.
+  const known = (trail: string): number =>
+    knowing === 'state' ? dump.last(trail).sequence : dump.lastCheckpoint(trail).sequence
   const [cut] = left.trails
-    .filter((trail) => left.last(trail).sequence < dump.last(trail).sequence)
+    .filter((trail) => left.last(trail).sequence < known(trail))
     .sort((a, b) => lastLine(a) - lastLine(b))
+  if (cut === undefined && left.trails.length === dump.trails.length) return truncate(dump, random)
   const what = `cut off behind line ${String(keep)}`
   const missing = dump.trails.find((trail) => !left.trails.includes(trail))
   const trail = cut ?? missing ?? ''
