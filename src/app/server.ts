@@ -5,6 +5,7 @@ import type { Listener } from '../grpc/listener.ts'
 import { startAdminPort } from './admin-port.ts'
 import { openListener } from './envoy-port.ts'
 import { readInputs } from './inputs.ts'
+import { boundMemory } from './memory.ts'
 import { type Parts, startParts, statesOf, stopParts } from './parts.ts'
 
 // The composition root begins here: every part is made in this folder and nowhere else.
@@ -30,6 +31,7 @@ const healthMs = 250
 
 /** Starts a server. Throws a CountersignError that says what to do; a policy that cannot be used does not stop it. */
 export async function startServer(settings: Settings, version: string): Promise<RunningServer> {
+  boundMemory()
   const parts = await startParts(readInputs(settings), version)
   const ports = await openPorts(parts).catch(async (thrown: unknown) => {
     await stopParts(parts, 0)
