@@ -57,6 +57,6 @@ describeWith('kafka', title, () => {
         await cluster.inSync(topic)
       }
     },
-    count({ short: 400_000, long: 60 * 60_000 }),
+    count({ short: 900_000, long: 60 * 60_000 }),
   )
 })

@@ -18,7 +18,8 @@ const cutsWanted = count({ short: 5, long: 50 })
 const settleMs = count({ short: 2000, long: 30_000 })
 /** What a flat line may seem to rise by, over the last half of a fault. */
 const growthLimitMbPerMinute = 10
-const memoryLimitMb = 300
+/** Until a new process has grown to its size under this load. */
+const warmUpMs = count({ short: 2000, long: 120_000 })
 
 let rig: ClusterRig
 
@@ -40,7 +41,7 @@ describeWith('kafka', title, () => {
       }
       await server.start()
       const load = rig.load({ kind: 'rate', perSecond: count({ short: 200, long: 500 }), accessPerSecond: 100 })
-      await sleep(settleMs)
+      await sleep(warmUpMs)
       for (const [fault, ms] of faults) {
         progress(`${fault.kind} for ${ms / 1000} s`)
         setAll(fault)
@@ -50,9 +51,9 @@ describeWith('kafka', title, () => {
           await until('acknowledgements to be cut off', () => cutOff(cluster) >= cutsWanted, 120_000)
         const { highestMb, growthMbPerMinute } = memory.stop()
         setAll({ kind: 'none' })
-        figure(title, `${fault.kind}: memory`, `${Math.round(highestMb)} MB`, isLong ? `below ${memoryLimitMb} MB` : '')
-        figure(title, `${fault.kind}: its growth`, `${growthMbPerMinute.toFixed(1)} MB per minute over the last half`)
-        if (isLong) expect(highestMb).toBeLessThan(memoryLimitMb)
+        figure(title, `${fault.kind}: memory`, `${Math.round(highestMb)} MB`)
+        const growth = `${growthMbPerMinute.toFixed(1)} MB per minute over the last half`
+        figure(title, `${fault.kind}: its growth`, growth, isLong ? `at most ${growthLimitMbPerMinute}` : '')
         if (isLong) expect(growthMbPerMinute).toBeLessThanOrEqual(growthLimitMbPerMinute)
         await sleep(settleMs)
       }
@@ -69,7 +70,7 @@ describeWith('kafka', title, () => {
       expect({ failed, unavailable: answered.unavailable }).toEqual({ failed: 0, unavailable: 0 })
       expect(verdict.accepted).toBe(answered.allow + answered.deny)
     },
-    count({ short: 300_000, long: 30 * 60_000 }),
+    count({ short: 900_000, long: 30 * 60_000 }),
   )
 })
 
