@@ -96,7 +96,7 @@ describeWith('kafka', title, () => {
       expect(new Set(all.map(({ id }) => id)).size).toBe(all.length)
       expect((second?.data as unknown as TrailOpened).previous).toMatchObject({ trail: first?.trail, closed: true })
       expect(second && first && second.recordedat < first.recordedat).toBe(true)
-    }, 300_000)
+    }, 900_000)
 
     test('keep no delivered record for ever', async () => {
       const built = await build({ retainDeliveredMs: 2000 })
@@ -113,7 +113,7 @@ describeWith('kafka', title, () => {
       expect(await server.stop()).toBe(0)
       const verdict = await built.judge()
       expect(verdict).toMatchObject({ lost: none, holes: none, verified: [{ status: 0, output: '' }] })
-    }, 300_000)
+    }, 900_000)
   })
 })
 
