@@ -15,7 +15,7 @@ const hour = 3600
 const day = 24 * hour
 /** Seconds by which the server's clock differs from the machine's, one after the other: each step is one hour or one day. */
 const clocks = [hour, 0, -hour, 0, day, 0, -day, 0]
-const decisionsPerClock = 300
+const decisionsPerClock = 200
 /** Far more often than users want it; the steps are a hundred times as long. */
 const checkpointMs = 1000
 
@@ -62,7 +62,7 @@ describeWith('kafka', title, () => {
       const built = await build({ retainDeliveredMs: 600_000 })
       const { server, data } = built
       await server.start()
-      const load = built.load({ kind: 'rate', perSecond: 200, accessPerSecond: 50 }, 4)
+      const load = built.load({ kind: 'rate', perSecond: 100, accessPerSecond: 25 }, 2)
       for (const clock of clocks) {
         setClock(clock)
         await recordedAt(data, clock)
