@@ -1,8 +1,10 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { verifyCommand } from '../../src/cli/commands/verify.ts'
 import { asPrevious, decisions, idOf, makeTrail } from '../archive/trails.ts'
+import { signer } from '../cases/signing-key.ts'
+import { replicaLines } from '../fault/tampering/dump.ts'
 import { TestData } from '../readers/data-folder.ts'
 import { runCommand, type Ran } from './run-command.ts'
 
@@ -93,5 +95,91 @@ Whole: 8 records in 2 trails; every hash, sequence and link holds.
     const { err, exitCode } = await runCommand(verifyCommand, ['--data', join(data.dir, 'nowhere')])
     expect(exitCode).toBe(2)
     expect(err).toMatch(/^ARCHIVE_UNREADABLE: .*nowhere does not exist\. Give --data the folder/)
+  })
+})
+
+describe('verify of exported files, as a real spool wrote them', () => {
+  const lines = replicaLines('web-0', 1, [40, 30]).map(({ line }) => line)
+  const place = (name: string): string => join(data.dir, name)
+
+  function exported(texts: readonly string[], ...args: string[]): Promise<Ran> {
+    writeFileSync(place('export.ndjson'), texts.map((line) => `${line}\n`).join(''))
+    writeFileSync(place('keys.pub'), `# of web-0\n${signer.verifierKey}\n`)
+    return runCommand(verifyCommand, [place('export.ndjson'), '--keys', place('keys.pub'), ...args])
+  }
+
+  test('remembers the end of each trail with --state, and proves it in the next run', async () => {
+    const state = place('state.json')
+    expect(await exported(lines, '--state', state)).toMatchObject({
+      exitCode: 0,
+      out: expect.stringContaining('end not proven'),
+    })
+    expect(statSync(state).mode & 0o777).toBe(0o600)
+    const { exitCode, out } = await exported(lines, '--state', state)
+    expect(exitCode).toBe(0)
+    expect(out).not.toContain('end not proven')
+    expect(out.match(/ proven$/gm)).toHaveLength(2)
+  })
+
+  test('finds by --state what was cut off since, and keeps what it knows', async () => {
+    const state = place('state.json')
+    await exported(lines, '--state', state)
+    const known = readFileSync(state, 'utf8')
+    const { exitCode, out } = await exported(lines.slice(0, -3), '--state', state)
+    expect(exitCode).toBe(1)
+    expect(out).toContain('BROKEN: rolled-back: trail ')
+    expect(readFileSync(state, 'utf8')).toBe(known)
+  })
+
+  test.each(['', '{}', '{"version":2,"trails":{}}', '{"version":1,"trails":{"a":{"sequence":1}}}'])(
+    'refuses the state file %j, status 2',
+    async (text) => {
+      writeFileSync(place('state.json'), text)
+      const { exitCode, err } = await exported(lines, '--state', place('state.json'))
+      expect(exitCode).toBe(2)
+      expect(err).toMatch(/^INPUT_UNREADABLE: --state: .*state\.json /)
+    },
+  )
+
+  test('compares with checkpoints that were kept outside', async () => {
+    const outside = place('outside.ndjson')
+    writeFileSync(
+      outside,
+      lines
+        .filter((line) => line.includes('.checkpoint.v1"'))
+        .map((line) => `${line}\n`)
+        .join(''),
+    )
+    expect(await exported(lines, '--checkpoints', outside)).toMatchObject({ exitCode: 0 })
+    const { exitCode, out } = await exported(lines.slice(0, 10), '--checkpoints', outside)
+    expect(exitCode).toBe(1)
+    expect(out).toContain('rolled-back: ')
+    expect(out).toContain('missing-trail: ')
+  })
+
+  test('counts a doubled record, and fails on it with --once', async () => {
+    const doubled = [...lines.slice(0, 9), ...lines.slice(5)]
+    expect(await exported(doubled)).toMatchObject({
+      exitCode: 0,
+      out: expect.stringContaining('4 records were met again'),
+    })
+    expect(await exported(doubled, '--once')).toMatchObject({
+      exitCode: 1,
+      out: expect.stringContaining(`export.ndjson:10: `),
+    })
+  })
+
+  test('says that signatures were not checked where no key is given', async () => {
+    await exported(lines)
+    const { out, exitCode } = await runCommand(verifyCommand, [place('export.ndjson'), '--json'])
+    expect(exitCode).toBe(0)
+    const result = JSON.parse(out) as { readonly notes: readonly string[]; readonly trust: string }
+    expect(result).toMatchObject({ trust: 'nobody', trails: [{ signed: { key: null } }, { signed: { key: null } }] })
+    expect(result.notes[0]).toContain('signatures were not checked')
+  })
+
+  test('takes one source at a time', async () => {
+    const { exitCode, err } = await runCommand(verifyCommand, ['a.ndjson', '--data', data.dir])
+    expect({ exitCode, err }).toEqual({ exitCode: 2, err: 'USAGE: give one of --data, --kafka, --proof and files\n' })
   })
 })
