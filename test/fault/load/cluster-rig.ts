@@ -53,10 +53,15 @@ export async function buildClusterRig(): Promise<ClusterRig> {
       connections: { maxAgeMs: 86_400_000 },
     },
   })
+  let endLoad = async (): Promise<unknown> => undefined
   return {
     cluster,
     server,
-    load: (pace) => startLoad({ port: server.port, connections: 2, pace, ledger }),
+    load: (pace) => {
+      const load = startLoad({ port: server.port, connections: 2, pace, ledger })
+      endLoad = () => load.stop()
+      return load
+    },
     judge: async () => {
       for (const lane of lanes) await server.delivered(lane, 300_000)
       const exit = await server.stop()
@@ -66,6 +71,8 @@ export async function buildClusterRig(): Promise<ClusterRig> {
       return { ...(await judge(ledger, dump)), ...(await judgeCheckpoints(dump)), verifyProblems: await verify(data) }
     },
     remove: async () => {
+      // It may have been stopped already; where a test failed it was not.
+      await endLoad().catch(() => undefined)
       await server.remove()
       await cluster.stop()
       rmSync(folder, { recursive: true, force: true })
