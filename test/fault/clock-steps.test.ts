@@ -90,7 +90,7 @@ describeWith('kafka', title, () => {
       figure(title, 'lost, doubled, forked or missing', verdict.lost.count + verdict.doubled.count, 0)
       expect(verdict).toMatchObject({
         ...{ lost: none, contradicted: none, doubled: none, forks: none, holes: none, unrecordedAllows: none },
-        verified: [{ status: 0, output: '' }],
+        verified: verdict.verified.map(() => ({ status: 0, output: '' })),
       })
       expect(verdict.gapDecisions).toBe(0)
       expect(new Set(all.map(({ id }) => id)).size).toBe(all.length)
@@ -112,7 +112,11 @@ describeWith('kafka', title, () => {
       await load.stop()
       expect(await server.stop()).toBe(0)
       const verdict = await built.judge()
-      expect(verdict).toMatchObject({ lost: none, holes: none, verified: [{ status: 0, output: '' }] })
+      expect(verdict).toMatchObject({
+        lost: none,
+        holes: none,
+        verified: verdict.verified.map(() => ({ status: 0, output: '' })),
+      })
     }, 900_000)
   })
 })

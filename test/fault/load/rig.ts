@@ -71,7 +71,10 @@ export async function buildRig({ settings = {}, disk, within = [] }: RigOptions 
     judge: async () => {
       const dump = join(folder, 'topic.ndjson')
       await dumpTopic(kafka, topic, dump)
-      return { ...(await judge(ledger, dump)), verified: [await verify(['--data', data], onDisk)] }
+      // Signed by the server's own key; what was kept beside the trail proves where each one ends.
+      const kept = ['--keys', join(data, 'keys/checkpoint.pub'), '--checkpoints', join(data, 'checkpoints.ndjson')]
+      const verified = [await verify(['--data', data], onDisk), await verify([dump, ...kept], onDisk)]
+      return { ...(await judge(ledger, dump)), verified }
     },
     remove: async () => {
       await server.remove()
