@@ -22,6 +22,8 @@ interface Gap {
 /** What the server made of it. */
 interface Outcome {
   readonly rows: readonly Acknowledged[]
+  /** How far the sink is said to have got. */
+  readonly cursor: number
   readonly gaps: readonly Gap[]
   readonly previous: { readonly trail: string; readonly sequence: string } | null
   readonly setAside: boolean
@@ -50,6 +52,7 @@ export function judge(dir: string, image: Image, damaged: Damaged): Judgement {
   }
   const problems = [
     ...lost(image, damaged, outcome, readable),
+    ...hidden(image, outcome),
     ...altered(image, outcome),
     ...wrongEnd(image, damaged, outcome),
     ...(damaged.kind.startsWith('nothing') && (outcome.setAside || outcome.noticedLater) ? ['a false alarm'] : []),
@@ -76,6 +79,7 @@ function open(dir: string, { known }: Damaged): Outcome {
   const gaps = own.map(({ data }) => data).filter((data) => data['change'] === 'gap')
   const outcome = {
     rows: rows.filter(({ trail }) => trail !== opening.trail),
+    cursor: cursorIn(join(dir, 'spool.sqlite')),
     gaps: gaps as unknown as Gap[],
     previous: (own[0]?.data['previous'] ?? null) as Outcome['previous'],
     setAside: existsSync(join(dir, 'set-aside')) && readdirSync(join(dir, 'set-aside')).length > 0,
@@ -128,6 +132,13 @@ function judgeDelivered(
 ): string[] {
   if (kept.has(line) || outcome.setAside || outcome.noticedLater) return []
   return [`${trail} ${sequence}, which was kept for replay, is gone or altered unseen`]
+}
+
+/** A record that stands there is lost all the same where its sink is said to have it. */
+function hidden(image: Image, { rows, cursor }: Outcome): string[] {
+  const lacking = new Set(image.records.filter(({ position }) => position > image.delivered).map(({ line }) => line))
+  const behind = rows.filter(({ position, line }) => position <= cursor && lacking.has(line))
+  return behind.map(({ trail, sequence }) => `${trail} ${sequence} is hidden from its sink`)
 }
 
 function isIntact(line: string, files: Files, readable: ReadonlySet<string>): boolean {
@@ -184,6 +195,15 @@ function linesOf(dir: string, files: Files): readonly string[] {
     return rowsOf(join(dir, 'spool.sqlite')).map(({ line }) => line)
   } catch {
     return []
+  }
+}
+
+function cursorIn(path: string): number {
+  const database = new DatabaseSync(path, { readOnly: true })
+  try {
+    return Number(database.prepare("SELECT position FROM cursors WHERE sink = 'archive'").get()?.['position'])
+  } finally {
+    database.close()
   }
 }
 
