@@ -54,7 +54,9 @@ export async function prepareServer(options: ServerOptions): Promise<Server> {
   await writeFile(file, stringify({ ...addresses, ...defaults, ...options.settings }))
   return new ServerProcess(port, adminPort, folder, [
     ...(options.within ?? []),
-    ...['node', '--disable-warning=ExperimentalWarning', join(root, main), 'serve', '--config', file],
+    // As the image runs it.
+    ...['node', '--max-semi-space-size=8', '--disable-warning=ExperimentalWarning'],
+    ...[join(root, main), 'serve', '--config', file],
   ])
 }
 
