@@ -1,8 +1,8 @@
-import { openForReading } from './file.ts'
-import { spoolFault } from './faults.ts'
-import { readCursors, readExtent } from './holdings.ts'
-import { Sql } from './sql.ts'
-import { previousTrail } from './trails.ts'
+import { openForReading } from './file/open.ts'
+import { spoolFault } from './file/faults.ts'
+import { readCursors, readExtent } from './file/holdings.ts'
+import { Sql } from './file/sql.ts'
+import { previousTrail } from './file/trails.ts'
 
 /** A spool that no server holds any more, as it was left. */
 export interface LeftBehind {

@@ -1,7 +1,7 @@
-import { CheckedReader } from './checked-reader.ts'
-import { spoolFault } from './faults.ts'
-import { openForReading } from './file.ts'
-import { Sql } from './sql.ts'
+import { CheckedReader } from './file/checked-reader.ts'
+import { spoolFault } from './file/faults.ts'
+import { openForReading } from './file/open.ts'
+import { Sql } from './file/sql.ts'
 import type { SpooledRecord } from './spooled-record.ts'
 
 /** Reads a spool beside its writer, in this process or another one. Never writes. */

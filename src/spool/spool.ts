@@ -2,15 +2,15 @@ import type { AppendOptions, AuditLog } from '../audit/audit-log.ts'
 import type { GapReason } from '../audit/event-data.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { encodeEvent, type EncodedEvent } from '../audit/record.ts'
-import { Acknowledgements } from './acknowledgements.ts'
-import type { OnMissed } from './gaps.ts'
-import { OpenedSpool, type StartWorker } from './opened.ts'
-import { encodedOrNot, type Pending, settle, superseding } from './pending.ts'
-import { gapReasonOf, overflowOf, type SpoolProblem, stalled, unacknowledged } from './problem.ts'
+import { Acknowledgements } from './appending/acknowledgements.ts'
+import type { OnMissed } from './appending/gaps.ts'
+import { OpenedSpool, type StartWorker } from './appending/opened.ts'
+import { encodedOrNot, type Pending, settle, superseding } from './appending/pending.ts'
+import { gapReasonOf, overflowOf, type SpoolProblem, stalled, unacknowledged } from './appending/problem.ts'
 import type { Cursor, SpoolOpening, SpoolState } from './protocol.ts'
-import { Reopening, type ReopeningStep } from './reopening.ts'
-import { Room } from './room.ts'
-import { Writer } from './writer.ts'
+import { Reopening, type ReopeningStep } from './appending/reopening.ts'
+import { Room } from './appending/room.ts'
+import { Writer } from './appending/writer.ts'
 
 export interface SpoolSettings {
   /** `strict`: an append resolves when its record is durable; `best-effort`: at once. */
@@ -61,6 +61,7 @@ export class Spool implements AuditLog {
   readonly #room = new Room()
   readonly #commitListeners: ((appended: number) => void)[] = []
   readonly #fileListeners: (() => void)[] = []
+  #released = false
 
   /** Opens the spool and begins a new trail. Rejects with SPOOL_IN_USE, SPOOL_VERSION, SPOOL_FULL or SPOOL_FAILED. */
   static async open(opening: SpoolOpening, settings: SpoolSettings, context: SpoolContext): Promise<Spool> {
@@ -125,6 +126,12 @@ export class Spool implements AuditLog {
 
   room(): Promise<void> {
     return this.#room.wait(this.#hasRoom)
+  }
+
+  /** Holds nobody up any more: what is brought from now on waits in memory as far as there is some, and is counted beyond that. */
+  release(): void {
+    this.#released = true
+    this.#room.open()
   }
 
   /** Takes a sink's progress; the worker writes it with its next batch. */
@@ -219,7 +226,7 @@ export class Spool implements AuditLog {
 
   /** Nobody is held up where what is brought would be dropped or refused at once. */
   get #hasRoom(): boolean {
-    if (this.#writer.queue.characters < maxHeld) return true
+    if (this.#released || this.#writer.queue.characters < maxHeld) return true
     const refusal = this.#refusal()
     return refusal === 'SHUTDOWN' || (refusal === 'SPOOL_FULL' && this.#drops)
   }

@@ -1,7 +1,7 @@
 import { CountersignError, type ErrorCode } from '../../src/errors.ts'
 import type { FromSpoolWorker, SpoolOpening, ToSpoolWorker } from '../../src/spool/protocol.ts'
-import type { SpoolWorker } from '../../src/spool/spool-worker.ts'
-import { SpoolStore } from '../../src/spool/store.ts'
+import type { SpoolWorker } from '../../src/spool/appending/spool-worker.ts'
+import { SpoolStore } from '../../src/spool/file/store.ts'
 
 /** A worker that keeps a real spool, and whose disk stalls, fails or dies as the test says. */
 export interface FakeSpoolWorker {

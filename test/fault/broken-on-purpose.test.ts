@@ -18,7 +18,7 @@ interface Guard {
 const lane = 'src/sinks/kafka/lane.ts'
 
 const withoutSync: Guard = {
-  breakages: [{ file: 'src/spool/database.ts', from: 'synchronous = FULL', to: 'synchronous = NORMAL' }],
+  breakages: [{ file: 'src/spool/file/database.ts', from: 'synchronous = FULL', to: 'synchronous = NORMAL' }],
   file: 'test/fault/crash-model/crash-model.test.ts',
   title: 'loses no record that a caller was told of, continues no trail, and is not taken for damage',
 }

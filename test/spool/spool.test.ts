@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { rmSync } from 'node:fs'
 import { v7 as uuidv7 } from 'uuid'
 import type { AuditEvent } from '../../src/audit/event.ts'
+import { openSpoolReader } from '../../src/spool/reader.ts'
 import { Spool, type SpoolSettings } from '../../src/spool/spool.ts'
 import { type FakeSpoolWorker, fakeSpoolWorker } from '../fakes/spool-worker.ts'
 import { cursorAt, type Kept, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
@@ -398,6 +399,35 @@ describe('while the spool is full', () => {
     await spool.seal()
     await bringing
     await spool.close()
+  })
+
+  test('holds nobody up once it is told to release them, and keeps or counts what comes then', async () => {
+    const spool = await open({ maxBytes: 1 })
+    const big = { ...newAccess(), data: { text: 'x'.repeat(40_000) } }
+    const recorded: Promise<boolean>[] = []
+    let released = false
+    while (recorded.length < 2000) {
+      const room = spool.room()
+      const isHeld = (await Promise.race([room, turns(1).then(() => 'held')])) === 'held'
+      if (isHeld) {
+        expect(released).toBe(false)
+        released = true
+        spool.release()
+        await room
+      }
+      recorded.push(spool.record(big))
+    }
+    expect(released).toBe(true)
+    await spool.seal()
+    const kept = (await Promise.all(recorded)).filter(Boolean).length
+    await spool.close()
+    const reader = openSpoolReader(dir)
+    const records = (reader?.after(0, 1_000_000) ?? []).map(({ line }) => JSON.parse(line) as Kept)
+    reader?.close()
+    expect(records.filter(({ data }) => typeof data['text'] === 'string')).toHaveLength(kept)
+    expect(gapsIn(records).map(({ of, count, reason }) => [of, count, reason])).toEqual([
+      ['access', 2000 - kept, 'OVERLOADED'],
+    ])
   })
 })
 

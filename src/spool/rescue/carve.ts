@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { isUtf8 } from 'node:buffer'
 import { maxRecordBytes } from '../../audit/redact.ts'
-import { type LinePlace, placeOf } from '../line-place.ts'
+import { type LinePlace, placeOf } from '../file/line-place.ts'
 
 // Finds records in the bytes of a database and its journal, where SQLite finds none: behind a page or a frame that it does not
 // believe. A line carries its own place and hash, so nothing else has to be believed. File format: sqlite.org/fileformat2.html.

@@ -1,6 +1,6 @@
 import type { GapReason, TrailGap } from '../../audit/event-data.ts'
 import { formatSequence } from '../../audit/record.ts'
-import type { Sql } from '../sql.ts'
+import type { Sql } from '../file/sql.ts'
 import type { Evidence, TrailEvidence } from './evidence.ts'
 
 /** Consecutive sequences of one trail. */

@@ -1,4 +1,4 @@
-import type { Sql } from '../sql.ts'
+import type { Sql } from '../file/sql.ts'
 import type { SpooledRecord } from '../spooled-record.ts'
 
 /** A row as it was read, whatever it is worth. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeDurableFolder, syncFile, syncFolder } from '../folder.ts'
-import { fileName, headName, rescueName, setAsideName } from '../schema.ts'
+import { fileName, headName, rescueName, setAsideName } from '../file/schema.ts'
 
 /** Names the folder that the files go to while they are on their way. */
 const markerName = 'setting-aside'

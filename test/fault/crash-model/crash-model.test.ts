@@ -17,7 +17,7 @@ const maxMs = count({ short: 180_000, long: 1_800_000 })
 
 const planted: Readonly<Record<string, Breakage>> = {
   'commits are not synced (synchronous=OFF)': {
-    file: 'src/spool/database.ts',
+    file: 'src/spool/file/database.ts',
     from: 'synchronous = FULL',
     to: 'synchronous = OFF',
   },
@@ -27,7 +27,7 @@ const planted: Readonly<Record<string, Breakage>> = {
     to: 'lane.delivered(upTo, records.length, null); const outcome = await lane.sink.deliver(records)',
   },
   'records are deleted before every cursor has passed them': {
-    file: 'src/spool/holdings.ts',
+    file: 'src/spool/file/holdings.ts',
     from: 'const { bytes, waitingPosition, floor } = this.#extent',
     to: 'const { bytes, position: waitingPosition, floor } = this.#extent',
   },

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { encodeEvent, type EncodedEvent } from '../../../src/audit/record.ts'
 import type { KnownEnd } from '../../../src/spool/protocol.ts'
-import { SpoolStore } from '../../../src/spool/store.ts'
+import { SpoolStore } from '../../../src/spool/file/store.ts'
 import { cursorAt, newDecision, newFolder, openingIn } from '../../spool/opening.ts'
 
 export const files = ['spool.sqlite', 'spool.sqlite-wal', 'head'] as const

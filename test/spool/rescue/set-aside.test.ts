@@ -3,7 +3,7 @@ import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { encodeEvent } from '../../../src/audit/record.ts'
 import { setAside } from '../../../src/spool/rescue/set-aside.ts'
-import { SpoolStore } from '../../../src/spool/store.ts'
+import { SpoolStore } from '../../../src/spool/file/store.ts'
 import { keptIn, newDecision, newFolder, openingIn } from '../opening.ts'
 
 let dir: string
