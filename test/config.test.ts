@@ -196,6 +196,12 @@ describe('a value that is not allowed is refused by name, with what was found an
       { policy: { requireSignature: true } },
       'policy.signers: is missing; allowed: at least one key file where policy.requireSignature is true',
     ],
+    [{ audit: { require: 'memory' } }, 'audit.require: found "memory"; allowed: disk, kafka'],
+    [{ audit: { require: 'kafka' } }, 'audit.require: found "kafka"; allowed: "disk" where no sink is of type kafka'],
+    [
+      { audit: { require: 'kafka', mode: 'best-effort' }, sinks: { kafka } },
+      'audit.require: found "kafka"; allowed: "disk" where audit.mode is best-effort: no answer waits for its record',
+    ],
     [{ policy: { minPatternSegments: -1 } }, 'policy.minPatternSegments: found -1; allowed: at least 0'],
     [{ policy: { candidate: '' } }, 'policy.candidate: found ""; allowed: at least 1 character'],
     [{ sinks: {} }, 'sinks: found a mapping; allowed: at least one sink is needed: records have to go somewhere'],

@@ -3,6 +3,7 @@ export class Backlog {
   readonly #limit: number
   #underWay = 0
   #room: (() => void) | undefined
+  #released = false
 
   constructor(limit: number) {
     this.#limit = limit
@@ -15,7 +16,13 @@ export class Backlog {
       this.#underWay -= 1
       if (this.#underWay < this.#limit) this.#room?.()
     })
-    if (this.#underWay < this.#limit) return
+    if (this.#released || this.#underWay < this.#limit) return
     await new Promise<void>((resolve) => (this.#room = resolve))
+  }
+
+  /** Holds nobody up any more. */
+  release(): void {
+    this.#released = true
+    this.#room?.()
   }
 }

@@ -16,6 +16,8 @@ export interface ReceiveParts {
   readonly onEvent: (event: AuditEvent) => void
   /** Told of each message that could not be decoded; it is left out. */
   readonly onMalformed: (logger: Logger) => void
+  /** Aborted when the server begins to stop: nothing is held up from then on, so that each stream comes to its end. */
+  readonly stopping: AbortSignal
 }
 
 /** Events of one stream that may wait for the disk before the stream is held up; all streams together have a bound of their own. */
@@ -33,6 +35,23 @@ export async function receive(
   parts: ReceiveParts,
 ): Promise<void> {
   const backlog = new Backlog(streamBacklog)
+  const release = (): void => {
+    backlog.release()
+  }
+  if (parts.stopping.aborted) release()
+  else parts.stopping.addEventListener('abort', release)
+  try {
+    await takeAll(messages, backlog, parts)
+  } finally {
+    parts.stopping.removeEventListener('abort', release)
+  }
+}
+
+async function takeAll(
+  messages: AsyncIterable<StreamAccessLogsMessage__Output | undefined>,
+  backlog: Backlog,
+  parts: ReceiveParts,
+): Promise<void> {
   // Envoy says who it is in the first message only.
   let logger = unknownLogger
   let taken = 0

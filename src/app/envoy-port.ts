@@ -44,12 +44,13 @@ function createCheckStory({ settings, spool, policy }: Parts, trustDomains: Rece
   })
 }
 
-function receiveParts({ spool, metrics, log }: Parts, trustDomains: ReceiveParts['trustDomains']): ReceiveParts {
+function receiveParts({ spool, metrics, log, stopping }: Parts, trustDomains: ReceiveParts['trustDomains']): ReceiveParts {
   return {
     auditLog: spool,
     trustDomains,
     newId,
     now: () => new Date(),
+    stopping: stopping.signal,
     onEvent: (event) => {
       countEntry(event.data as AccessData, metrics)
     },

@@ -61,6 +61,7 @@ async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: 
   const { graceMs } = parts.settings.shutdown
   parts.log('info', 'stopping')
   parts.stopping.abort()
+  parts.spool.release()
   listener.setServing(false)
   await listener.drain(graceMs)
   const left = await stopParts(parts, graceMs)

@@ -19,6 +19,7 @@ class Receiver {
   readonly log = new FakeAuditLog()
   readonly events: AuditEvent[] = []
   readonly malformed: Logger[] = []
+  readonly stopping = new AbortController()
   /** Events that were made, whether or not they have been taken. */
   made = 0
   readonly parts: ReceiveParts = {
@@ -31,6 +32,7 @@ class Receiver {
     now: () => now,
     onEvent: (event) => this.events.push(event),
     onMalformed: (logger) => this.malformed.push(logger),
+    stopping: this.stopping.signal,
   }
 
   async take(messages: readonly (StreamAccessLogsMessage | undefined)[]): Promise<void> {
@@ -174,5 +176,17 @@ describe('a disk that takes nothing', () => {
     while (receiver.events.length < bound) await settle()
     for (let turn = 0; turn < 20; turn += 1) await settle()
     expect(receiver.made).toBe(bound)
+  }, 30_000)
+
+  test('lets a stream that was held up come to its end when the server begins to stop', async () => {
+    const receiver = new Receiver()
+    receiver.log.durable = () => new Promise(() => undefined)
+    const received = receiver.take(Array.from({ length: 2000 }, () => logs('/1')))
+    while (receiver.events.length < bound) await settle()
+    receiver.stopping.abort()
+    await received
+    // One that begins only now is not held up either.
+    await receiver.take(Array.from({ length: 2000 }, () => logs('/2')))
+    expect(receiver.log.accesses).toHaveLength(4000)
   }, 30_000)
 })

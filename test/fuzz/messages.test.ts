@@ -96,6 +96,7 @@ describe(`bytes of Envoy, spoiled (${String(runs)} runs, COUNTERSIGN_FUZZ_SEED=$
             ...{ auditLog, trustDomains: acceptedDomains, newId: () => uuidv7(), now: () => now },
             onEvent: () => (told.events += 1),
             onMalformed: () => (told.malformed += 1),
+            stopping: new AbortController().signal,
           })
           expect(told.malformed).toBe(decoded.filter((message) => message === undefined).length)
           expect(auditLog.accesses).toHaveLength(told.events)
