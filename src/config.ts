@@ -226,11 +226,13 @@ const allSettings = z.strictObject({
       everyRecords: z
         .int()
         .min(1)
-        .max(1_000_000)
+        .max(5000)
         .default(1000)
         .describe('A checkpoint is signed after so many records at the latest,'),
+      // Far below what verifying takes for a trail whose checkpoints were taken out (docs/verify.md).
       everyMs: milliseconds
         .min(100)
+        .max(60_000)
         .default(10_000)
         .describe('and after so many milliseconds, also without any traffic.'),
       file: text

@@ -1,4 +1,4 @@
-import type { VerifiedTrail } from '../readers/verify/conclude.ts'
+import type { VerifiedTrail } from '../readers/verify/verified-trail.ts'
 import type { Problem } from '../readers/verify/problem.ts'
 import type { Verification } from '../readers/verify/verify.ts'
 import { counted, printTable, visible, wide, type Column } from './print.ts'

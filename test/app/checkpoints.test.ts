@@ -151,7 +151,7 @@ describe('a record', () => {
   })
 
   test('that no checkpoint covers yet is not proved, and says so', async () => {
-    const id = await decide(await start({ everyMs: 600_000 }))
+    const id = await decide(await start({ everyMs: 60_000 }))
     const { status, output } = await run('prove', id, '--data', data)
     expect(status).toBe(1)
     expect(output).toMatch(/Not proved yet: .* Try again after the next one/)

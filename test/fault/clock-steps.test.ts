@@ -51,7 +51,7 @@ function ownClock(): readonly string[] {
 }
 
 async function build(spool: Readonly<Record<string, unknown>>): Promise<Rig> {
-  const checkpoint = { everyRecords: 1_000_000, everyMs: checkpointMs }
+  const checkpoint = { everyRecords: 5000, everyMs: checkpointMs }
   rig = await buildRig({ settings: { spool, checkpoint }, within: ownClock() })
   return rig
 }

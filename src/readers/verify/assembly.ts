@@ -1,9 +1,10 @@
-import type { BadLine, BlockFindings, Run } from './block.ts'
+import type { BadLine, BlockFindings, Run } from './findings.ts'
 import type { Expectations } from './expectation.ts'
 import { KnownRecords } from './known-records.ts'
 import { positionIn, type Part, type PartBlock } from './part.ts'
 import { numberOf, PlacedRun } from './placed-run.ts'
 import type { Place } from './problem.ts'
+import { ReplicaOrder } from './replica-order.ts'
 import { TrailCheck } from './trail-check.ts'
 
 /** A line that is no record in its place, where it stands. */
@@ -32,6 +33,7 @@ export class Assembly {
   readonly bad: PlacedBad[] = []
   badLines = 0
   readonly named = new Map<string, NamedEnd[]>()
+  readonly replicas = new ReplicaOrder()
   readonly #records: KnownRecords
   readonly #expectations: Expectations
   readonly #once: boolean
@@ -89,7 +91,8 @@ export class Assembly {
     }
     const trail = this.#trail(run.trail)
     for (const lost of run.lost) trail.lost.push({ ...lost, place, by: run.trail })
-    trail.take(placed)
+    const isOldest = this.replicas.meets(placed.part.name, run.trail)
+    trail.take(placed, isOldest && placed.part.removed !== undefined)
   }
 
   #addNamed(trail: string, end: NamedEnd): void {

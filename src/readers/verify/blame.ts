@@ -1,4 +1,6 @@
 import type { PlacedBad } from './assembly.ts'
+import { changedBit } from './changed-bit.ts'
+import type { Problem } from './problem.ts'
 import type { TrailCheck } from './trail-check.ts'
 
 /** Where a line that is no record belongs, by what stands around it. */
@@ -49,4 +51,21 @@ function tightest(line: PlacedBad, trails: readonly TrailCheck[]): Found | undef
 function lastBefore({ stream, position }: PlacedBad, trails: readonly TrailCheck[]): TrailCheck | undefined {
   const topOf = (trail: TrailCheck): number => trail.streams.get(stream)?.topAt ?? Infinity
   return trails.filter((trail) => topOf(trail) < position).toSorted((a, b) => topOf(b) - topOf(a))[0]
+}
+
+export function asProblem({ bad, trail, sequence }: Blamed): Problem {
+  const { source, file, line, found, torn } = bad
+  const bit = found.bytes === undefined ? undefined : changedBit(found.bytes)
+  const problem =
+    torn !== undefined ? 'the line is cut short' : bit === undefined ? found.problem : `${found.problem}: ${bit}`
+  return {
+    kind: torn !== undefined ? 'torn' : found.kind,
+    trail,
+    sequence,
+    toSequence: null,
+    source,
+    file,
+    line,
+    problem,
+  }
 }

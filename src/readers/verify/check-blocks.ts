@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { parseVerifierKey, type VerifierKey } from '../../audit/checkpoint.ts'
-import { checkBlock, type Block, type BlockFindings, type Trusted } from './block.ts'
+import { checkBlock, type Block, type Trusted } from './block.ts'
+import type { BlockFindings } from './findings.ts'
 
 /** Checks blocks, several at a time. */
 export interface BlockChecker {

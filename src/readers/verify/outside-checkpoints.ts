@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { isUtf8 } from 'node:buffer'
 import { checkLine } from '../../audit/chain.ts'
-import { openCheckpoint, type VerifierKey } from '../../audit/checkpoint.ts'
+import type { VerifierKey } from '../../audit/checkpoint.ts'
 import { eventTypes } from '../../audit/event.ts'
 import { CountersignError, messageOf } from '../../errors.ts'
 import { textAt } from '../members.ts'
 import type { Expectations } from './expectation.ts'
 import type { Problem, ProblemKind } from './problem.ts'
+import { readCheckpoint } from './read-checkpoint.ts'
 
 /**
  * Adds what checkpoints that were kept outside the trail say to what is expected: each is a record's line, signed by one of `keys`.
@@ -49,14 +50,10 @@ function expectCheckpoint(
   const { trail, sequence, hash } = place
   const wrong = (kind: ProblemKind, problem: string) => ({ kind, trail, sequence, toSequence: null, problem })
   if (record.type !== eventTypes.checkpoint) return wrong('malformed', 'the record is not a checkpoint')
-  const opened = openCheckpoint(textAt(record, 'note') ?? '', keys)
-  if (!opened.ok) return wrong(`checkpoint-${opened.reason}`, opened.problem)
-  const { origin, size, root } = opened.checkpoint
-  if (origin !== trail) return wrong('checkpoint-wrong-origin', `the checkpoint is one of another trail, ${origin}`)
-  if (size !== sequence - 1) {
-    const problem = `the checkpoint covers ${String(size)} records, but ${String(sequence - 1)} stand before it`
-    return wrong('checkpoint-wrong-size', problem)
-  }
+  const read = readCheckpoint(textAt(record, 'note') ?? '', place, keys)
+  if ('kind' in read) return wrong(read.kind, read.problem)
+  const { size } = read
+  const root = Buffer.from(read.root)
   // A checkpoint of a trail without records says nothing.
   if (size > 0) expectations.add(trail, { size, root, from: 'checkpoints', by })
   expectations.add(trail, { size: sequence, hash, from: 'checkpoints', by })

@@ -1,4 +1,4 @@
-import type { Run } from './block.ts'
+import type { Run } from './findings.ts'
 import { positionIn, type Part } from './part.ts'
 import type { Place } from './problem.ts'
 

@@ -23,6 +23,7 @@ export const problemKinds = [
   'checkpoint-wrong-origin',
   'checkpoint-wrong-size',
   'checkpoint-wrong-root',
+  'unsigned',
 ] as const
 
 export type ProblemKind = (typeof problemKinds)[number]

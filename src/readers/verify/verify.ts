@@ -2,11 +2,12 @@ import { availableParallelism } from 'node:os'
 import type { VerifierKey } from '../../audit/checkpoint.ts'
 import { Assembly } from './assembly.ts'
 import { checkHere, checkInThreads, type BlockChecker } from './check-blocks.ts'
-import { conclude, type VerifiedTrail } from './conclude.ts'
+import { conclude } from './conclude.ts'
 import { missingTrails } from './ends.ts'
 import { Expectations } from './expectation.ts'
 import type { Part } from './part.ts'
 import type { Problem } from './problem.ts'
+import type { VerifiedTrail } from './verified-trail.ts'
 
 export interface Verification {
   /** `empty`: there is no record, so there is nothing to verify. */
@@ -58,7 +59,7 @@ export async function verifyParts(parts: readonly Part[], options: VerifyOptions
   try {
     const bytes = await readAll(parts, checker, assembly, options.onProgress)
     await findWhole(assembly, parts)
-    return judge(parts, assembly, expectations, bytes)
+    return judge(parts, assembly, { ...options, expectations }, bytes)
   } finally {
     await checker.close()
   }
@@ -119,8 +120,13 @@ async function findWhole(assembly: Assembly, parts: readonly Part[]): Promise<vo
   }
 }
 
-function judge(parts: readonly Part[], assembly: Assembly, expectations: Expectations, bytes: number): Verification {
-  const { trails, problems, notes } = conclude(assembly)
+function judge(
+  parts: readonly Part[],
+  assembly: Assembly,
+  { keys, expectations = new Expectations() }: VerifyOptions,
+  bytes: number,
+): Verification {
+  const { trails, problems, notes } = conclude(assembly, keys !== undefined)
   const missing = missingTrails(assembly, expectations, parts)
   const bad = inOrder([...problems, ...missing.problems], parts)
   const totals = {

@@ -1,0 +1,28 @@
+import type { Place, Problem, ProblemKind } from './problem.ts'
+
+/** What was found wrong with one trail, in the order in which it was met. */
+export class ProblemList {
+  readonly all: Problem[] = []
+  readonly #trail: string
+
+  constructor(trail: string) {
+    this.#trail = trail
+  }
+
+  get isEmpty(): boolean {
+    return this.all.length === 0
+  }
+
+  add(kind: ProblemKind, sequence: number, place: Place, problem: string, to = sequence): void {
+    this.all.push(this.of(kind, sequence, place, problem, to))
+  }
+
+  /** A problem that is not added yet. */
+  of(kind: ProblemKind, sequence: number, place: Place, problem: string, to = sequence): Problem {
+    return { kind, trail: this.#trail, sequence, toSequence: to === sequence ? null : to, ...place, problem }
+  }
+}
+
+export function said(sequence: number): string {
+  return sequence === 0 ? 'nothing' : `sequence ${String(sequence)}`
+}
