@@ -44,11 +44,15 @@ const guards: Readonly<Record<string, Guard>> = {
   // Checked between the records of a block, and between blocks.
   'the previous-hash check': {
     breakages: [
-      { file: 'src/readers/verify/block.ts', from: '&& prevHash === last.hash &&', to: '&& prevHash !== undefined &&' },
+      {
+        file: 'src/readers/verify/open-run.ts',
+        from: '&& prevHash === last.hash &&',
+        to: '&& prevHash !== undefined &&',
+      },
       {
         file: 'src/readers/verify/trail-check.ts',
-        from: 'if (prevHash !== this.#tip.hash) this.#unlink(',
-        to: 'if (prevHash === undefined) this.#unlink(',
+        from: 'if (prevHash !== this.#tip.hash) this.roots.unlink(',
+        to: 'if (prevHash === undefined) this.roots.unlink(',
       },
     ],
     file: 'test/readers/verify/verify-folder.test.ts',
