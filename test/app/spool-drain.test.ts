@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { freePorts } from '../../deploy/envoy/demo/processes.ts'
-import { recordsIn } from '../e2e/mesh.ts'
+import { openSpoolReader } from '../../src/spool/reader.ts'
+import { archivedLines, recordsIn } from '../e2e/mesh.ts'
+import { toVersion1 } from '../spool/first-version.ts'
 import { allowedCheck, serve, type Served } from './served.ts'
 
 const sources = { main: 'src/cli/main.ts' } as const
@@ -29,6 +31,13 @@ function drain(...args: readonly string[]): Promise<{ readonly status: number | 
 async function serveWith(sinks: object): Promise<Served> {
   served = await serve({ settings: () => ({ replica: 'gone-1', shutdown: { graceMs: 1 }, sinks }) })
   return served
+}
+
+function spooledIn(data: string): string[] {
+  const reader = openSpoolReader(join(data, 'spool'))
+  const lines = (reader?.after(0, 1000) ?? []).map(({ line }) => line)
+  reader?.close()
+  return lines
 }
 
 describe('spool drain', () => {
@@ -68,6 +77,27 @@ describe('spool drain', () => {
     const again = await drain(data, '--config', config)
     expect([again.status, again.output]).toEqual([0, 'gone-1: everything is delivered\n'])
     expect(await recordsIn(data)).toHaveLength(records.length)
+  })
+
+  test('delivers what an earlier version left', async () => {
+    const [port = 0] = await freePorts(1)
+    const central = { type: 'kafka', brokers: [`127.0.0.1:${port}`] }
+    const { pep, data, server } = await serveWith({ central })
+    for (let count = 0; count < 3; count += 1) expect((await pep.check(allowedCheck)).status?.code).toBe(0)
+    pep.close()
+    await server.process.stop()
+    const before = spooledIn(data)
+    toVersion1(join(data, 'spool'))
+
+    const config = join(folder, 'settings.yaml')
+    writeFileSync(config, JSON.stringify({ sinks: { central: { type: 'archive' } } }))
+    const { status, output } = await drain(data, '--config', config)
+    expect([status, output]).toEqual([0, expect.stringMatching(/gone-1: everything is delivered\n$/)])
+    expect(archivedLines(data)).toEqual(expect.arrayContaining(before))
+    expect(before.filter((line) => line.includes('io.countersign.decision.v1'))).toHaveLength(3)
+    // Nothing was taken for lost.
+    const changes = (await recordsIn(data)).map((record) => (record.data as { change?: string }).change)
+    expect(changes.filter((change) => change === 'gap')).toEqual([])
   })
 
   test('says that there is no spool', async () => {

@@ -20,8 +20,12 @@ async function lines(metrics: Metrics): Promise<readonly string[]> {
 
 describe('metrics', () => {
   test('are all described, with their type', async () => {
-    const { body } = await createMetrics().render()
-    const types = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type])
+    const shown = await Promise.all([createMetrics().render(), createMetrics('archive').render()])
+    const types = shown.flatMap(({ body }) =>
+      [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]),
+    )
+    // Each program shows its own, and no other.
+    expect(types).toHaveLength(Object.keys(metricTable).length)
     expect(Object.fromEntries(types)).toEqual(
       Object.fromEntries(Object.entries(metricTable).map(([name, { type }]) => [name, type])),
     )

@@ -1,15 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { rmSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
-import { join } from 'node:path'
 import { openCheckpoint, parseVerifierKey } from '../../../src/audit/checkpoint.ts'
 import { MerkleTree } from '../../../src/audit/merkle.ts'
 import { encodeEvent, type EncodedEvent } from '../../../src/audit/record.ts'
 import type { SpoolOpening } from '../../../src/spool/protocol.ts'
 import { openDeliveryReader } from '../../../src/spool/reader.ts'
-import { fileName } from '../../../src/spool/file/schema.ts'
 import { SpoolStore } from '../../../src/spool/file/store.ts'
 import { signer } from '../../cases/signing-key.ts'
+import { toVersion1 } from '../first-version.ts'
 import { cursorAt, type Kept, keptIn, newDecision, newFolder, openingIn } from '../opening.ts'
 
 let dir: string
@@ -147,7 +145,7 @@ describe('a file of version 1', () => {
     store.append(events(6), [cursorAt('archive', 3)])
     store.close()
     const before = keptIn(dir)
-    toVersion1()
+    toVersion1(dir)
     const again = open()
     expect(again.state()).toMatchObject({ waitingRecords: 5 })
     again.close()
@@ -160,20 +158,3 @@ describe('a file of version 1', () => {
     reader?.close()
   })
 })
-
-/** The tables as version 1 had them, without a head beside them. */
-function toVersion1(): void {
-  const database = new DatabaseSync(join(dir, fileName))
-  database.exec(`
-    CREATE TABLE trails1 (number INTEGER PRIMARY KEY, trail TEXT NOT NULL UNIQUE, last_sequence INTEGER NOT NULL,
-      last_hash TEXT NOT NULL, closed INTEGER NOT NULL) STRICT;
-    INSERT INTO trails1 SELECT number, trail, last_sequence, last_hash, closed FROM trails;
-    CREATE TABLE cursors1 (sink TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
-    INSERT INTO cursors1 SELECT sink, position FROM cursors;
-    DROP TABLE trails; DROP TABLE cursors; DROP TABLE extent; DROP TABLE holes; DROP TABLE findings;
-    ALTER TABLE trails1 RENAME TO trails; ALTER TABLE cursors1 RENAME TO cursors;
-    PRAGMA user_version = 1;
-  `)
-  database.close()
-  rmSync(join(dir, 'head'))
-}
