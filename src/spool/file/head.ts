@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, writeSync, writevSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { CountersignError } from '../../errors.ts'
 import { syncFolder } from '../folder.ts'
@@ -87,6 +87,7 @@ export class HeadFile {
     const temporary = `${path}.new`
     const file = openSync(temporary, 'w', 0o600)
     try {
+      writeSync(file, Buffer.alloc(slots * slotBytes))
       for (let index = 0; index < slots; index += 1) writeSlot(file, index, index, state)
       fsyncSync(file)
     } finally {
@@ -126,14 +127,14 @@ export class HeadFile {
   }
 }
 
+/** Writes what the slot says and no further: what an earlier, longer one left behind it is not read. */
 function writeSlot(file: number, index: number, number: number, state: HeadState): void {
   const payload = payloadOf(number, state)
-  const slot = Buffer.alloc(slotBytes)
-  slot.writeUInt32BE(payload.length, digestBytes)
-  slot.set(payload, frameBytes)
-  slot.set(hash('sha256', payload, 'buffer'), 0)
-  const written = writeSync(file, slot, 0, slotBytes, index * slotBytes)
-  if (written === slotBytes) return
+  const frame = Buffer.allocUnsafe(frameBytes)
+  frame.set(hash('sha256', payload, 'buffer'), 0)
+  frame.writeUInt32BE(payload.length, digestBytes)
+  const written = writevSync(file, [frame, payload], index * slotBytes)
+  if (written === frameBytes + payload.length) return
   throw new CountersignError('SPOOL_FULL', 'the disk took a part of the spool’s head', { retryable: true })
 }
 

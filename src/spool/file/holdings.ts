@@ -3,10 +3,12 @@ import type { HeadCursor } from './head.ts'
 import type { Cursor, SpoolState } from '../protocol.ts'
 import { digestOf, type Sql } from './sql.ts'
 
-/** Most delivered records that one batch deletes because of their age, so that no batch takes long. */
+/** Most delivered records that one batch deletes where little is appended, so that no batch takes long. */
 const deletesPerBatch = 1024
-/** Where room is short, a batch deletes this many for each record that it brings, so that deletion keeps pace. */
+/** For each record that was appended since, so many may be deleted, so that deletion keeps pace. */
 const deletesPerRecord = 4
+/** What has had its time is looked for no more often: each look costs, and small batches come by the thousand. */
+const deletionMs = 50
 
 /** What the file holds, as it is committed. Positions up to `floor` are gone; `position` is the last that was ever used. */
 export interface Extent {
@@ -47,6 +49,9 @@ export class Holdings {
   readonly #clock: ClockSteps
   #extent: Extent
   #cursors: readonly HeadCursor[]
+  /** Records appended since delivered ones were deleted last, and when that was. */
+  #appended = 0
+  #deletedAtMs = -Infinity
 
   constructor(sql: Sql, retention: Retention) {
     this.#sql = sql
@@ -105,10 +110,14 @@ export class Holdings {
    */
   deleteDelivered(appended: number): void {
     const { bytes, waitingPosition, floor } = this.#extent
-    const { retainDeliveredMs, maxBytes, now } = this.#retention
+    const { retainDeliveredMs, maxBytes, now, elapsedMs } = this.#retention
     const excess = bytes - maxBytes
-    const limit = excess > 0 ? Math.max(deletesPerBatch, deletesPerRecord * appended) : deletesPerBatch
+    this.#appended += appended
     this.#clock.look(now().getTime(), this.#extent.position, floor)
+    if (excess <= 0 && elapsedMs() - this.#deletedAtMs < deletionMs) return
+    const limit = Math.max(deletesPerBatch, deletesPerRecord * this.#appended)
+    this.#deletedAtMs = elapsedMs()
+    this.#appended = 0
     const isDue = ({ recorded, position }: Delivered): boolean => {
       const age = this.#clock.age(recorded, position)
       return age > retainDeliveredMs || age < 0

@@ -5,32 +5,35 @@ import { fileName, headName, lockName } from './schema.ts'
 
 const ownerMayWrite = 0o200n
 
-/** Files whose names must not lead elsewhere while the spool is open; true for those that the writer alone changes. */
-const watched: ReadonlyMap<string, boolean> = new Map([
-  [fileName, true],
-  [`${fileName}-wal`, true],
-  [`${fileName}-shm`, false],
-  [headName, false],
-  [lockName, false],
-])
+/** Files whose names must not lead elsewhere while the spool is open: those that the writer alone changes, and the others. */
+const ours = [fileName, `${fileName}-wal`] as const
+const others = [`${fileName}-shm`, headName, lockName] as const
+/** The others, and the folder, are looked at no more often: batches come by the thousand. */
+const othersMs = 100
 
 /** Looks at the spool's files from outside, without reading them: whether each is the one that was opened, and as its writer left it. */
 export class FileWatch {
   readonly #dir: string
-  readonly #known: Map<string, BigIntStats>
+  readonly #ours: readonly Watched[]
+  readonly #others: readonly Watched[]
+  #othersAtMs = -Infinity
 
   /** The files MUST all be there. */
   constructor(dir: string) {
     this.#dir = dir
-    this.#known = new Map([...watched.keys()].map((name) => [name, statSync(join(dir, name), { bigint: true })]))
+    const watch = (name: string): Watched => {
+      const path = join(dir, name)
+      return { path, stats: statSync(path, { bigint: true }) }
+    }
+    this.#ours = ours.map(watch)
+    this.#others = others.map(watch)
   }
 
   /** Takes what is there for the writer's own; called after each of its changes. */
   remember(): void {
-    for (const [name, isOurs] of watched) {
-      const stats = isOurs ? this.#stat(name) : undefined
-      const known = this.#known.get(name)
-      if (stats !== undefined && known !== undefined && isSame(stats, known)) this.#known.set(name, stats)
+    for (const one of this.#ours) {
+      const stats = statOf(one.path)
+      if (stats !== undefined && isSame(stats, one.stats)) one.stats = stats
     }
   }
 
@@ -40,38 +43,49 @@ export class FileWatch {
    */
   isTouched(): boolean {
     let touched = false
-    for (const [name, isOurs] of watched) {
-      const stats = this.#stat(name)
-      const known = this.#known.get(name)
-      if (stats === undefined) throw replaced(this.#dir, name, 'is gone')
-      if (known === undefined || !isSame(stats, known)) throw replaced(this.#dir, name, 'is another file')
-      if (isOurs) this.#refuseReadOnly(name, stats)
-      touched ||= isOurs && (stats.mtimeNs !== known.mtimeNs || stats.size !== known.size)
+    for (const one of this.#ours) {
+      const stats = present(one)
+      refuseReadOnly(one.path, stats)
+      touched ||= stats.mtimeNs !== one.stats.mtimeNs || stats.size !== one.stats.size
     }
-    this.#refuseReadOnly('.', statSync(this.#dir, { bigint: true }))
+    if (performance.now() - this.#othersAtMs < othersMs) return touched
+    for (const one of this.#others) present(one)
+    refuseReadOnly(this.#dir, statSync(this.#dir, { bigint: true }))
+    this.#othersAtMs = performance.now()
     return touched
   }
+}
 
-  #refuseReadOnly(name: string, { mode }: BigIntStats): void {
-    if ((mode & ownerMayWrite) !== 0n) return
-    const path = join(this.#dir, name)
-    throw new CountersignError('SPOOL_FAILED', `${path} has been made read-only: give its owner the right to write`, {
-      retryable: true,
-    })
-  }
+interface Watched {
+  readonly path: string
+  stats: BigIntStats
+}
 
-  #stat(name: string): BigIntStats | undefined {
-    return statSync(join(this.#dir, name), { bigint: true, throwIfNoEntry: false })
-  }
+function present({ path, stats: known }: Watched): BigIntStats {
+  const stats = statOf(path)
+  if (stats === undefined) throw replaced(path, 'is gone')
+  if (!isSame(stats, known)) throw replaced(path, 'is another file')
+  return stats
+}
+
+function refuseReadOnly(path: string, { mode }: BigIntStats): void {
+  if ((mode & ownerMayWrite) !== 0n) return
+  throw new CountersignError('SPOOL_FAILED', `${path} has been made read-only: give its owner the right to write`, {
+    retryable: true,
+  })
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })
 }
 
 function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.ino === other.ino && one.dev === other.dev
 }
 
-function replaced(dir: string, name: string, how: string): CountersignError {
+function replaced(path: string, how: string): CountersignError {
   return new CountersignError(
     'SPOOL_REPLACED',
-    `${join(dir, name)} ${how}: somebody took the file away that the spool was writing to`,
+    `${path} ${how}: somebody took the file away that the spool was writing to`,
   )
 }
