@@ -96,9 +96,13 @@ export class Rebuild {
   #hold({ place: { trail, sequence, hash, prevHash }, line }: CarvedLine): void {
     if (sequence > (this.#limits.get(trail) ?? (this.#limits.size > 0 ? 0 : Infinity))) return
     const base = this.#bases.get(trail)
-    if (base !== undefined && base + sequence <= this.#evidence.delivered) return
+    if (base !== undefined && (base + sequence <= this.#evidence.delivered || this.#has(base + sequence))) return
     this.#sql.run('INSERT OR IGNORE INTO carved VALUES (?, ?, ?, ?, ?)', trail, sequence, hash, prevHash, line)
     this.#step()
+  }
+
+  #has(position: number): boolean {
+    return this.#sql.get('SELECT 1 AS value FROM records WHERE position = ?', position) !== undefined
   }
 
   /** Trails of which nobody knows where they stood follow each other, by age, behind all that is known. */
@@ -116,7 +120,7 @@ export class Rebuild {
 
   /** From the end back: each record names the hash of the one before it, and so tells which of several candidates is the one. */
   #takeTrail(trail: string): void {
-    const rows = this.#sql.all(
+    const rows = this.#sql.iterate(
       'SELECT sequence, hash, line FROM carved WHERE trail = ? ORDER BY sequence DESC, rowid DESC',
       trail,
     )
