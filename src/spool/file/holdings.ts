@@ -7,8 +7,8 @@ import { digestOf, type Sql } from './sql.ts'
 const deletesPerBatch = 1024
 /** For each record that was appended since, so many may be deleted, so that deletion keeps pace. */
 const deletesPerRecord = 4
-/** What has had its time is looked for no more often: each look costs, and small batches come by the thousand. */
-const deletionMs = 50
+/** What has had its time is looked for once in so many records: each look costs, and small batches come by the thousand. */
+const recordsPerLook = 128
 
 /** What the file holds, as it is committed. Positions up to `floor` are gone; `position` is the last that was ever used. */
 export interface Extent {
@@ -49,9 +49,8 @@ export class Holdings {
   readonly #clock: ClockSteps
   #extent: Extent
   #cursors: readonly HeadCursor[]
-  /** Records appended since delivered ones were deleted last, and when that was. */
+  /** Records appended since what has had its time was looked for. */
   #appended = 0
-  #deletedAtMs = -Infinity
 
   constructor(sql: Sql, retention: Retention) {
     this.#sql = sql
@@ -110,13 +109,12 @@ export class Holdings {
    */
   deleteDelivered(appended: number): void {
     const { bytes, waitingPosition, floor } = this.#extent
-    const { retainDeliveredMs, maxBytes, now, elapsedMs } = this.#retention
+    const { retainDeliveredMs, maxBytes, now } = this.#retention
     const excess = bytes - maxBytes
     this.#appended += appended
     this.#clock.look(now().getTime(), this.#extent.position, floor)
-    if (excess <= 0 && elapsedMs() - this.#deletedAtMs < deletionMs) return
+    if (excess <= 0 && appended > 0 && this.#appended < recordsPerLook) return
     const limit = Math.max(deletesPerBatch, deletesPerRecord * this.#appended)
-    this.#deletedAtMs = elapsedMs()
     this.#appended = 0
     const isDue = ({ recorded, position }: Delivered): boolean => {
       const age = this.#clock.age(recorded, position)
