@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TrailGap } from '../../audit/event-data.ts'
 import { firstPrevHash } from '../../audit/record.ts'
 import { openReadOnly } from '../file/database.ts'
 import { type HeadCursor, type HeadReading, readHead, type TrailEnd } from '../file/head.ts'
@@ -45,6 +46,8 @@ export interface Evidence {
   readonly position: number
   /** Ranges of positions that earlier gaps have named. */
   readonly holes: readonly { readonly first: number; readonly last: number }[]
+  /** Gaps that an earlier rescue found, and that no trail has told of yet. */
+  readonly findings: readonly TrailGap[]
 }
 
 /** Gathers what the head, the files, and others know. Close the sources after use. */
@@ -61,7 +64,9 @@ export function gatherEvidence(opening: SpoolOpening, { folder }: SetAside): Evi
   const used = sources.map(({ sql }) => Number(rowsOf(sql, 'extent')[0]?.['position'] ?? 0))
   const position = Math.max(...ends, ...cursors.map((cursor) => cursor.position), ...used, intended, 0)
   const holes = sources.flatMap(({ sql }) => rowsOf(sql, 'holes') as unknown as { first: number; last: number }[])
-  return { head, sources, cursors, delivered, trails, position, holes }
+  const findings = new Set(sources.flatMap(({ sql }) => rowsOf(sql, 'findings').map((row) => String(row['gap']))))
+  const gaps = [...findings].map((gap) => JSON.parse(gap) as TrailGap)
+  return { head, sources, cursors, delivered, trails, position, holes, findings: gaps }
 }
 
 function openSource(path: string): Source | undefined {

@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { DatabaseSync } from 'node:sqlite'
 import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeEvent } from '../../../src/audit/record.ts'
 import { setAside } from '../../../src/spool/rescue/set-aside.ts'
+import { openForWriting } from '../../../src/spool/file/open.ts'
 import { SpoolStore } from '../../../src/spool/file/store.ts'
-import { keptIn, newDecision, newFolder, openingIn } from '../opening.ts'
+import { openSpoolReader } from '../../../src/spool/reader.ts'
+import { type Kept, keptIn, newDecision, newFolder, openingIn } from '../opening.ts'
 
 let dir: string
 let before: readonly string[]
@@ -65,4 +68,17 @@ test('new files that are whole are put in their place', () => {
 test('a marker that names no folder does no harm', () => {
   writeFileSync(join(dir, 'setting-aside'), '')
   expect(openAgain()).toEqual(['opened'])
+})
+
+test('what a rescue found missing is told also where the next one has to begin anew before a trail could tell it', () => {
+  const database = new DatabaseSync(join(dir, 'spool.sqlite'))
+  database.exec("UPDATE records SET line = replace(line, 'ALLOWED', 'FOLLOWS') WHERE position BETWEEN 3 AND 4; VACUUM")
+  database.close()
+  openForWriting(openingIn(dir, { distrust: 'a write failed' }), () => new Date()).abandon()
+  new SpoolStore(openingIn(dir, { distrust: 'a write failed' }), () => new Date()).close()
+  const reader = openSpoolReader(dir)
+  const records = reader?.after(0, 100).map(({ line }) => JSON.parse(line) as Kept) ?? []
+  reader?.close()
+  const gaps = records.filter(({ data }) => data['change'] === 'gap').map(({ data }) => data)
+  expect(gaps[0]).toMatchObject({ fromSequence: '0000000000000003', toSequence: '0000000000000004', count: 2 })
 })
