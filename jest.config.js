@@ -17,7 +17,7 @@ const common = {
 export default {
   maxWorkers: 2,
   // Real programs on a busy machine: no test is about time, so none fails for want of a little.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   projects: [
     {
       ...common,

@@ -14,7 +14,7 @@ import { collect } from '../readers/data-folder.ts'
 import { allowedCheck } from './served.ts'
 
 // Processes under way on a busy machine.
-jest.setTimeout(120_000)
+jest.setTimeout(180_000)
 
 let folder = ''
 let data = ''

@@ -18,7 +18,7 @@ const accessLog = {
 }
 
 // Processes under way on a busy machine.
-jest.setTimeout(60_000)
+jest.setTimeout(180_000)
 
 let served: Served | undefined
 afterEach(async () => {

@@ -12,7 +12,7 @@ const { version, engines } = JSON.parse(readFileSync(join(root, 'package.json'),
 }
 
 // Processes under way on a busy machine.
-jest.setTimeout(60_000)
+jest.setTimeout(180_000)
 
 interface Ran {
   readonly status: number | string | null | undefined

@@ -60,7 +60,7 @@ describe('query --json', () => {
     })
     expect(ran.stderr).toBe('')
     expect(ran.stdout).toBe(`${records[0]?.line ?? ''}\n0\n`)
-  }, 30_000)
+  }, 180_000)
 })
 
 describe('query for people', () => {

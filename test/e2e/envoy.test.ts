@@ -15,12 +15,12 @@ describeWith('envoy', 'a real Envoy with mTLS asks Countersign', () => {
   beforeAll(async () => {
     mesh = await startMesh()
     sidecar = await startSidecar({ ...mesh.sidecar, authorizationTimeout: '5s' })
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     await sidecar.process.stop()
     await mesh.stop()
-  }, 30_000)
+  }, 180_000)
 
   test('allows by rule, tells the service who called, and records decision and outcome under one id', async () => {
     const answer = await ask(mesh.clients.web, {
@@ -263,7 +263,7 @@ describeWith('envoy', 'a real Envoy whose authorizer has stopped', () => {
       await sidecar.process.stop()
       await mesh.stop()
     }
-  }, 60_000)
+  }, 180_000)
 })
 
 function echoOf(body: string): { readonly headers: Readonly<Record<string, string>> } {

@@ -18,12 +18,12 @@ describeWith('envoy', 'a sidecar that Istio configured asks Countersign over mTL
   beforeAll(async () => {
     mesh = await startMesh({ settingsIn: mtlsSettings([orderId]) })
     sidecar = await sidecarOf(mesh, { authorizationTimeout: '5s' })
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     await sidecar.process.stop()
     await mesh.stop()
-  }, 30_000)
+  }, 180_000)
 
   test('allows by rule, and records which sidecar asked and what came of it under one id', async () => {
     const answer = await asking(mesh.clients.web, { path: '/orders/1?fields=total' })
@@ -174,7 +174,7 @@ describeWith('envoy', 'a TCP port behind a sidecar that Istio configured', () =>
       await sidecar.process.stop()
       await mesh.stop()
     }
-  }, 60_000)
+  }, 180_000)
 })
 
 describeWith('envoy', 'a sidecar that is not on the list of callers', () => {
@@ -192,7 +192,7 @@ describeWith('envoy', 'a sidecar that is not on the list of callers', () => {
       await sidecar.process.stop()
       await mesh.stop()
     }
-  }, 60_000)
+  }, 180_000)
 })
 
 describeWith('envoy', 'accesses without a decision, as Istio leaves them', () => {
@@ -203,13 +203,13 @@ describeWith('envoy', 'accesses without a decision, as Istio leaves them', () =>
     mesh = await startMesh({ settingsIn: mtlsSettings(['spiffe://cluster.local/ns/shop/sa/**']) })
     const variants = [{ demandedPath: '/orders' }, { demandedPath: '/orders', failOpen: true }]
     sidecars = await Promise.all(variants.map((variant) => sidecarOf(mesh, { authorizationTimeout: '2s', ...variant })))
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     mesh.countersign.process.signal('SIGCONT')
     await Promise.all(sidecars.map((sidecar) => sidecar.process.stop()))
     await mesh.stop()
-  }, 30_000)
+  }, 180_000)
 
   test('a path for which no check was demanded is unchecked', async () => {
     const [{ port } = { port: 0 }] = sidecars

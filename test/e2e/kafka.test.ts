@@ -21,12 +21,12 @@ describeWith('kafka', 'a real Kafka', () => {
     kafka = await startKafka()
     await kafka.createTopic(topic, 3)
     folder = mkdtempSync(join(tmpdir(), 'countersign-kafka-e2e-'))
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     await kafka.stop()
     rmSync(folder, { recursive: true, force: true })
-  }, 30_000)
+  }, 180_000)
 
   test('gets every record of two runs, in order per trail, byte for byte as the archive has it', async () => {
     const data = join(folder, 'data')

@@ -30,7 +30,7 @@ describeWith('kafka', 'answers that wait for a real Kafka', () => {
     await server?.process.stop()
     await kafka.stop()
     rmSync(folder, { recursive: true, force: true })
-  }, 60_000)
+  }, 180_000)
 
   test('are allows only while it acknowledges, and every one of them stands in the topic', async () => {
     const sink = { type: 'kafka', brokers: kafka.brokers, topic, topicCheck: 'warn' }

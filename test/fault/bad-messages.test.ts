@@ -37,13 +37,13 @@ describe('a server that is sent what no Envoy sends', () => {
       settings: { audit: { deadlineMs: 4000 } },
     })
     caller = new RawCaller(server.port)
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     caller.close()
     expect(await server.process.stop()).toBe(0)
     rmSync(folder, { recursive: true, force: true })
-  }, 60_000)
+  }, 180_000)
 
   // Whatever it was sent: it lives, still decides, and its trail is whole.
   afterEach(async () => {
@@ -51,7 +51,7 @@ describe('a server that is sent what no Envoy sends', () => {
     expect(answer.ok_response).toBeDefined()
     expect((await decisionOf(answer)).data).toMatchObject({ effect: 'allow', reason: 'ALLOWED_BY_RULE' })
     expect(await runCommand(verifyCommand, ['--data', join(folder, 'data')])).toMatchObject({ exitCode: 0 })
-  }, 60_000)
+  }, 180_000)
 
   test.each<[string, Buffer]>([
     ['bytes that are no message', garbage],
@@ -187,7 +187,7 @@ describe('a server that is sent what no Envoy sends', () => {
     expect(ended.filter(({ code }) => code !== ok)).toEqual([])
     const accesses = await accessesOf('/many/', 300)
     expect(new Set(accesses.map(({ data }) => data.envoy.node)).size).toBe(300)
-  }, 60_000)
+  }, 180_000)
 
   test('outlives callers that cancel', async () => {
     const codes = await Promise.all(Array.from({ length: 100 }, () => caller.cancelled(good)))
@@ -216,7 +216,7 @@ describe('a server that is sent what no Envoy sends', () => {
       await Promise.race([session.closed, Promise.all(begun.map((stream) => session.reset(stream)))])
     }
     expect(session.destroyed).toBe(true)
-  }, 60_000)
+  }, 180_000)
 
   test('has not been restarted, and told of no fault inside', () => {
     expect(server.process.output()).not.toMatch(/a call failed inside|unhandled|uncaught/i)

@@ -29,7 +29,7 @@ beforeEach(() => {
 afterEach(async () => {
   await rig?.remove()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 180_000)
 
 /** The server's own clock: it is set for the process, not for the machine. The monotonic clock goes on as it does. */
 function setClock(seconds: number): void {

@@ -6,7 +6,7 @@ import { freePorts, until } from '../../deploy/envoy/demo/processes.ts'
 import { allowedCheck, serve, type Served } from '../app/served.ts'
 import { connectPep, type PepClient } from '../grpc/client.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(180_000)
 
 const mebibyte = 1024 * 1024
 /** What the flood brings where nobody holds it up. */

@@ -24,7 +24,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await rig.remove()
   await disk.remove()
-}, 60_000)
+}, 180_000)
 
 describeWith('kafka', title, () => {
   describeWith('namespaces', 'and has room again', () => {

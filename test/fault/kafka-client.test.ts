@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(producers.map((producer) => producer.disconnect().catch(() => undefined)))
   await cluster.stop()
-}, 60_000)
+}, 180_000)
 
 describeWith('kafka', title, () => {
   const lostAcknowledgements: Fault = { kind: 'cut before the acknowledgement', every: 7 }

@@ -18,7 +18,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await rig.remove()
-}, 60_000)
+}, 180_000)
 
 describeWith('kafka', title, () => {
   test(

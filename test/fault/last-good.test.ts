@@ -11,7 +11,7 @@ import { openAsker } from './checks.ts'
 import { count } from './form.ts'
 
 // Processes under way on a busy machine.
-jest.setTimeout(120_000)
+jest.setTimeout(180_000)
 
 const kills = count({ short: 12, long: 100 })
 

@@ -12,7 +12,7 @@ import { allowedCheck, serve, type Served } from '../app/served.ts'
 import { recordsIn } from '../e2e/mesh.ts'
 
 // Servers under way on a busy machine.
-jest.setTimeout(60_000)
+jest.setTimeout(180_000)
 
 let folder: string
 let data: string

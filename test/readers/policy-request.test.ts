@@ -127,7 +127,7 @@ describe('whatever is asked', () => {
 
   test('the record gives back what policy saw, or names the tokens that were changed', () => {
     fc.assert(fc.property(decidable, expectInverse), { numRuns: 1000 })
-  }, 60_000)
+  }, 180_000)
 
   test('so does the record of whatever Envoy sends', () => {
     const reading = { trustDomains: acceptedDomains, allowedPaths: new Set<never>(), now: () => new Date(0) }
@@ -135,7 +135,7 @@ describe('whatever is asked', () => {
       return readCheckRequest({ message: message as CheckRequest__Output, pep: { address: '10.0.0.1' } }, reading)
     })
     fc.assert(fc.property(envoys, expectInverse), { numRuns: 1000 })
-  }, 60_000)
+  }, 180_000)
 
   test('a token is called changed exactly where the record does not hold it as policy saw it', () => {
     fc.assert(
@@ -161,7 +161,7 @@ describe('whatever is asked', () => {
       }),
       { numRuns: 1000 },
     )
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('who decided', () => {

@@ -99,7 +99,7 @@ describe('a query', () => {
       verdict: 'whole',
       totals: { records: 20_001, duplicates: 1000 },
     })
-  }, 60_000)
+  }, 180_000)
 })
 
 /** How the records of one trail are spread: cut into pieces, each of which may begin before the last one ended. */
@@ -142,7 +142,7 @@ describe('however records are spread over segments and spool, and doubled', () =
       }),
       { numRuns: 60 },
     )
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('a folder that is not one of a server', () => {

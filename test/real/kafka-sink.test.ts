@@ -12,7 +12,7 @@ import { makeKafkaAuthority } from './kafka/certificates.ts'
 import { startKafka, type RealKafka } from './kafka.ts'
 import { describeWith } from './parts.ts'
 
-jest.setTimeout(90_000)
+jest.setTimeout(180_000)
 
 const user = { username: 'audit', password: 'correct-horse' }
 

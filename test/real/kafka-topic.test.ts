@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await kafka.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 180_000)
 
 const countersign = (...args: readonly string[]) => runCountersign(args, { main: 'src/cli/main.ts' })
 
@@ -43,13 +43,13 @@ describeWith('kafka', 'countersign topic', () => {
     const again = await countersign('topic', 'create', ...args)
     expect(again.output).toContain('made: is there already, 2 partitions')
     expect(again.status).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   test('does not make a topic with more replicas than there are brokers', async () => {
     const made = await countersign('topic', 'create', '--brokers', kafka.brokers.join(','), '--topic', 'too-many')
     expect(made.output).toMatch(/KAFKA_UNAVAILABLE: .*--replication-factor/)
     expect(made.status).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   test('makes both topics of the settings, with their login, and alters none that is there', async () => {
     await kafka.createTopic('second', 1, { 'cleanup.policy': 'compact', 'retention.ms': '1000' })
@@ -67,7 +67,7 @@ describeWith('kafka', 'countersign topic', () => {
     const checked = await countersign('topic', 'check', '--config', config)
     expect(checked.output).toContain('cleanup.policy is compact')
     expect(checked.status).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   test('says that a topic is absent', async () => {
     const { output, status } = await countersign(
@@ -80,7 +80,7 @@ describeWith('kafka', 'countersign topic', () => {
     )
     expect(output).toContain('none: there is none; countersign topic create makes it')
     expect(status).toBe(1)
-  }, 60_000)
+  }, 180_000)
 })
 
 describeWith('kafka', 'a topic that can lose records', () => {

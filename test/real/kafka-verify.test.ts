@@ -7,7 +7,7 @@ import { asPrevious, decisions, idOf, makeTrail, type MadeRecord } from '../arch
 import { startKafka, type RealKafka } from './kafka.ts'
 import { describeWith } from './parts.ts'
 
-jest.setTimeout(90_000)
+jest.setTimeout(180_000)
 
 const first = makeTrail({ trail: `web-0-${idOf(1)}` }, decisions(400))
 const second = makeTrail(

@@ -53,7 +53,12 @@ export async function startCountersign(options: CountersignOptions): Promise<Cou
   })
   failed.catch(() => undefined)
   const page = options.ready === false ? 'healthz' : 'readyz'
-  await Promise.race([until('Countersign', () => answers(`http://127.0.0.1:${adminPort}/${page}`)), failed])
+  try {
+    await Promise.race([until('Countersign', () => answers(`http://127.0.0.1:${adminPort}/${page}`)), failed])
+  } catch (thrown) {
+    process.signal('SIGKILL')
+    throw thrown
+  }
   return { port, adminPort, process }
 }
 

@@ -11,7 +11,7 @@ export interface Running {
   /** Resolves with the exit status; null where a signal ended it. */
   readonly exited: Promise<number | null>
   signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT' | 'SIGSTOP' | 'SIGCONT'): void
-  /** Asks it to end, and after ten seconds makes it. */
+  /** Asks it to end, and after half a minute makes it. */
   stop(): Promise<number | null>
 }
 
@@ -35,7 +35,7 @@ export function start(
     signal: (name) => child.kill(name),
     stop: async () => {
       child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+      const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
       const status = await exited
       clearTimeout(timer)
       return status
@@ -70,7 +70,7 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Waits until a condition holds. Rejects after `ms` with what was waited for. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, ms = 20_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean> | boolean, ms = 60_000): Promise<void> {
   const end = Date.now() + ms
   for (;;) {
     if (await holds()) return
