@@ -98,9 +98,10 @@ describeWith('kafka', 'the archive of a topic', () => {
     const admin = client.admin()
     await admin.connect()
     const ends = await admin.fetchTopicOffsets(topic)
-    const [group] = await admin.fetchOffsets({ groupId: `group-${topic}`, topics: [topic] })
+    // A broker that has just come up may still be reading what its groups committed.
+    const groups = await admin.fetchOffsets({ groupId: `group-${topic}`, topics: [topic] }).catch(() => [])
     await admin.disconnect()
-    const committed = new Map(group?.partitions.map((place) => [place.partition, place.offset]))
+    const committed = new Map(groups[0]?.partitions.map((place) => [place.partition, place.offset]))
     return ends.every(({ partition, high }) => high === '0' || committed.get(partition) === high)
   }
 
