@@ -7,6 +7,8 @@ export interface Lane {
   readonly sink: Sink
   /** The sink has every record up to this position. */
   position: number
+  /** What the sink lost and the lane has not gone back for yet; undefined where there is nothing. A sink says it once. */
+  lost: string | undefined
   stopped: boolean
   /** What the spool has for the sink after a position. Rejects with SPOOL_FAILED. */
   readonly read: (after: number) => Promise<Excerpt>
@@ -33,18 +35,8 @@ export async function deliver(lane: Lane): Promise<void> {
   let failures = 0
   while (!lane.stopped) {
     try {
-      const { records, upTo } = await lane.read(lane.position)
-      if (upTo === lane.position) {
-        await lane.moreToRead()
-        continue
-      }
-      const outcome = await lane.sink.deliver(records)
-      if (outcome.kind === 'lost') {
-        lane.position = await lane.goBack(outcome.what)
-      } else {
-        lane.position = upTo
-        lane.delivered(upTo, records.length, outcome.mark)
-      }
+      if (lane.lost === undefined) await deliverNext(lane)
+      if (lane.lost !== undefined) await goBack(lane, lane.lost)
       failures = 0
     } catch (fault) {
       failures += 1
@@ -53,4 +45,25 @@ export async function deliver(lane: Lane): Promise<void> {
     }
   }
   await lane.sink.close().catch(lane.troubled)
+}
+
+async function deliverNext(lane: Lane): Promise<void> {
+  const { records, upTo } = await lane.read(lane.position)
+  if (upTo === lane.position) {
+    await lane.moreToRead()
+    return
+  }
+  const outcome = await lane.sink.deliver(records)
+  if (outcome.kind === 'lost') {
+    lane.lost = outcome.what
+    return
+  }
+  lane.position = upTo
+  lane.delivered(upTo, records.length, outcome.mark)
+}
+
+/** Until it resolves, nothing more is given to the sink: it would go on from where it has nothing before. */
+async function goBack(lane: Lane, lost: string): Promise<void> {
+  lane.position = await lane.goBack(lost)
+  lane.lost = undefined
 }

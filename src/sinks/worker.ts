@@ -93,6 +93,7 @@ function makeLane(name: string, settings: SinkSettings): Lane {
     name,
     sink: makeSink(name, settings, mark),
     position,
+    lost: undefined,
     stopped: false,
     read: (after) => readExcerpt((from, limit) => spool.after(from, limit), after, wanted),
     delivered: (upTo, records, newMark) => {

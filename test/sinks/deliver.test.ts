@@ -42,6 +42,7 @@ class Scene {
       name: 'test',
       sink: this.sink,
       position,
+      lost: undefined,
       stopped: false,
       read: async (after) => {
         const records = this.records.filter((record) => record.position > after).slice(0, perRead)
@@ -83,6 +84,23 @@ describe('delivery to one sink', () => {
     expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [7], [2, 3, 4], [5, 6, 7]])
     expect(scene.told.map(([at]) => at)).toEqual([3, 6, 4, 7])
     expect(scene.troubles).toEqual([])
+  })
+
+  test('gives nothing more until it has gone back for what was lost, however often that fails', async () => {
+    const scene = new Scene()
+    scene.losesAt = 2
+    const { goBack } = scene.lane
+    let inVain = 2
+    const goBackLate: Lane['goBack'] = async (lost) => {
+      if (inVain === 0) return await goBack(lost)
+      inVain -= 1
+      throw new CountersignError('SPOOL_FAILED', 'the spool is being opened anew')
+    }
+    await deliver(Object.assign(scene.lane, { goBack: goBackLate }))
+    expect(scene.lost).toEqual(['the topic was made anew'])
+    expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [2, 3, 4], [5, 6, 7]])
+    expect(scene.troubles).toHaveLength(2)
+    expect(scene.tries).toEqual([1, 2])
   })
 
   test('passes over what is not for the sink, and the cursor with it', async () => {
