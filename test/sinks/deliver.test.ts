@@ -98,7 +98,12 @@ describe('delivery to one sink', () => {
     }
     await deliver(Object.assign(scene.lane, { goBack: goBackLate }))
     expect(scene.lost).toEqual(['the topic was made anew'])
-    expect(scene.given).toEqual([[1, 2, 3], [4, 5, 6], [2, 3, 4], [5, 6, 7]])
+    expect(scene.given).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+      [2, 3, 4],
+      [5, 6, 7],
+    ])
     expect(scene.troubles).toHaveLength(2)
     expect(scene.tries).toEqual([1, 2])
   })
