@@ -44,7 +44,10 @@ function createCheckStory({ settings, spool, policy }: Parts, trustDomains: Rece
   })
 }
 
-function receiveParts({ spool, metrics, log, stopping }: Parts, trustDomains: ReceiveParts['trustDomains']): ReceiveParts {
+function receiveParts(
+  { spool, metrics, log, stopping }: Parts,
+  trustDomains: ReceiveParts['trustDomains'],
+): ReceiveParts {
   return {
     auditLog: spool,
     trustDomains,
