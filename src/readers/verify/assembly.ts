@@ -1,5 +1,6 @@
 import type { BadLine, BlockFindings, Run } from './findings.ts'
 import type { Expectations } from './expectation.ts'
+import type { IsGone } from './gone.ts'
 import { KnownRecords } from './known-records.ts'
 import { positionIn, type Part, type PartBlock } from './part.ts'
 import { numberOf, PlacedRun } from './placed-run.ts'
@@ -37,14 +38,16 @@ export class Assembly {
   readonly #records: KnownRecords
   readonly #expectations: Expectations
   readonly #once: boolean
+  readonly #isGone: IsGone
   /** How many lines of each part were taken. */
   readonly #lines = new Map<Part, number>()
   /** A spool is read before the archive, so that nothing is missed that moves meanwhile; and belongs behind it. */
   readonly #behind: PlacedRun[] = []
 
-  constructor(expectations: Expectations, once: boolean, records = new KnownRecords()) {
+  constructor(expectations: Expectations, once: boolean, isGone: IsGone, records = new KnownRecords()) {
     this.#expectations = expectations
     this.#once = once
+    this.#isGone = isGone
     this.#records = records
   }
 
@@ -105,7 +108,11 @@ export class Assembly {
   #trail(id: string): TrailCheck {
     const known = this.trails.get(id)
     if (known !== undefined) return known
-    const trail = new TrailCheck(id, this.#records.ofTrail(), this.#expectations.of(id), this.#once)
+    const trail = new TrailCheck(id, this.#records.ofTrail(), {
+      expected: this.#expectations.of(id),
+      once: this.#once,
+      isGone: this.#isGone,
+    })
     this.trails.set(id, trail)
     return trail
   }

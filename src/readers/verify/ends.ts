@@ -1,5 +1,6 @@
 import type { Assembly, NamedEnd } from './assembly.ts'
 import type { Expectation, Expectations } from './expectation.ts'
+import { goneFrom, type IsGone } from './gone.ts'
 import type { Part } from './part.ts'
 import type { Place, Problem, ProblemKind } from './problem.ts'
 import { said } from './problem-list.ts'
@@ -47,30 +48,30 @@ export function missingTrails(
 ): MissingTrails {
   const problems: Problem[] = []
   const notes: string[] = []
-  const removed = parts.filter((part) => part.removed !== undefined)
+  const why = parts.find(({ removed }) => removed !== undefined)?.removed?.why
+  const isGone = goneFrom(parts)
   for (const trail of new Set([...named.keys(), ...expectations.trails()])) {
     if (trails.has(trail)) continue
-    const expected = expectations.of(trail).at(-1)
+    const known = expectations.of(trail)
+    const expected = known.at(-1)
     const end = named.get(trail)?.[0]
     // Older records go first: where some of an older trail are left, this one has not gone as agreed.
     const isBetween = expected === undefined && end !== undefined && replicas.hasOlder(end.place.file, trail)
-    if (!isBetween && isGone(expected, removed)) {
-      notes.push(`${trail}: is not here: ${removed[0]?.removed?.why ?? ''}, or it is missing`)
+    if (why !== undefined && !isBetween && mayBeGone(known, isGone)) {
+      notes.push(`${trail}: is not here: ${why}, or it is missing`)
       continue
     }
     const size = expected?.size ?? end?.sequence ?? 0
     const by = expected?.by ?? `${end?.by ?? ''}, which follows it,`
-    const place = expected?.place ?? end?.place ?? { source: expected?.from ?? 'state', file: by, line: 0 }
+    const saidAt = expected?.saidAt ?? { source: expected?.from ?? 'state', file: by, line: 0 }
+    const place = expected?.place ?? end?.place ?? saidAt
     const problem = `the trail is missing with all its records: ${by} has ${size.toLocaleString('en')} of them`
     problems.push({ kind: 'missing-trail', trail, sequence: 1, toSequence: size, ...place, problem })
   }
   return { problems, notes }
 }
 
-/** Whether a trail may have gone as agreed. Where its end is known to have stood, that place must have been removed. */
-function isGone(expected: Expectation | undefined, removed: readonly Part[]): boolean {
-  const place = expected?.place
-  if (place === undefined) return removed.length > 0
-  const part = removed.find(({ name }) => name === place.file)
-  return part?.removed !== undefined && part.removed.line > place.line
+/** Whether a trail may have gone as agreed: wherever somebody knows that a record of it stood, that place must have been removed. */
+function mayBeGone(known: readonly Expectation[], isGone: IsGone): boolean {
+  return known.every(({ place }) => place === undefined || isGone(place))
 }

@@ -11,8 +11,10 @@ export interface Expectation {
   readonly from: Extract<SourceKind, 'state' | 'checkpoints' | 'archive'>
   /** Who says so, in words. */
   readonly by: string
-  /** Where the trail ended then, in the place of which it was read. */
+  /** Where the last of them stood. */
   readonly place?: Place
+  /** Where it is said, where `place` is not known. */
+  readonly saidAt?: Place
 }
 
 /** The expectations of each trail by size. */

@@ -1,6 +1,7 @@
 import type { Expectation } from './expectation.ts'
+import type { IsGone } from './gone.ts'
 import { said, type ProblemList } from './problem-list.ts'
-import type { Place } from './problem.ts'
+import { placed, type Place } from './problem.ts'
 import type { Vouched } from './vouched.ts'
 
 /** A trail as it is up to one of its records. */
@@ -22,12 +23,14 @@ export class ExpectedEnds {
   readonly #expected: readonly Expectation[]
   readonly #problems: ProblemList
   readonly #vouched: Vouched
+  readonly #isGone: IsGone
   #next = 0
 
-  constructor(expected: readonly Expectation[], problems: ProblemList, vouched: Vouched) {
+  constructor(expected: readonly Expectation[], problems: ProblemList, vouched: Vouched, isGone: IsGone) {
     this.#expected = expected
     this.#problems = problems
     this.#vouched = vouched
+    this.#isGone = isGone
   }
 
   /** The hashes that are expected, by sequence. */
@@ -35,9 +38,18 @@ export class ExpectedEnds {
     return new Map(this.#expected.flatMap(({ size, hash }) => (hash === undefined ? [] : [[size, hash]])))
   }
 
-  /** Passes over what speaks of records that are not here. */
-  beginWith(sequence: number): void {
-    while (this.#nextSize < sequence) this.#next += 1
+  /** Passes over what speaks of records before the first one that is left, at `place`: they must have gone as agreed. */
+  beginWith(sequence: number, prevHash: string, place: Place): void {
+    for (; this.#nextSize < sequence; this.#next += 1) {
+      const { size, hash, by, place: last } = this.#expected[this.#next] as Expectation
+      if (hash !== undefined && last !== undefined && !this.#isGone(last)) {
+        const problem = `${by} has ${said(size)} at ${placed(last)}, from where nothing was removed as agreed`
+        this.#problems.add('missing', size, place, problem, sequence - 1)
+      } else if (hash !== undefined && size === sequence - 1 && hash !== prevHash) {
+        const problem = `the first record that is left names another one before it than ${by} has`
+        this.#problems.add('rewritten', size, place, problem)
+      }
+    }
   }
 
   /** Compares where a trail has got as far as somebody knows it. MUST be asked at each expected size. Says whether all agree. */

@@ -7,6 +7,10 @@ const nine = 0x39
 
 /** What may follow a backslash beside `u`: `"`, `\`, `/`, b, f, n, r, t. */
 const escapes = new Set(Buffer.from('"\\/bfnrt'))
+/** Bytes of a text that stand for themselves: 1. */
+const plain = new Uint8Array(256).fill(1, 0x20)
+plain[quote] = 0
+plain[backslash] = 0
 const words = ['true', 'false', 'null'].map((word) => ({ head: word.charCodeAt(0), bytes: Buffer.from(word) }))
 /** A record is a few levels deep; what is deeper is left to JSON.parse. */
 const deepest = 32
@@ -70,13 +74,13 @@ class Scan {
     const bytes = this.#bytes
     const end = this.#end
     for (let at = start + 1; at < end; at += 1) {
+      while (at < end && plain[bytes[at] as number] === 1) at += 1
+      if (at >= end) return -1
       const byte = bytes[at] as number
       if (byte === quote) return at + 1
-      if (byte < 0x20) return -1
-      if (byte === backslash) {
-        at = this.#escape(at + 1)
-        if (at === -1) return -1
-      }
+      if (byte !== backslash) return -1
+      at = this.#escape(at + 1)
+      if (at === -1) return -1
     }
     return -1
   }

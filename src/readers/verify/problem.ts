@@ -39,6 +39,11 @@ export interface Place {
 
 export type SourceKind = 'archive' | 'spool' | 'topic' | 'file' | 'state' | 'checkpoints'
 
+/** As it is printed. */
+export function placed({ file, line }: Place): string {
+  return line === 0 ? file : `${file}:${String(line)}`
+}
+
 /** A place where the proof fails. */
 export interface Problem extends Place {
   readonly kind: ProblemKind

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { checkLine, type ParsedRecord } from '../../audit/chain.ts'
+import { checkLine, isPlace, type ParsedRecord } from '../../audit/chain.ts'
 import { isPlainJson } from './json-bytes.ts'
 import type { ProblemKind } from './problem.ts'
 
@@ -40,6 +40,7 @@ const timeLength = '2026-11-22T10:00:00.000Z'.length
 const typeAt = '{"specversion":"1.0","id":"01234567-0123-7123-8123-012345678901'.length
 /** Types that verification does not read. What is not exactly one of these is parsed. */
 const passedOver = ['decision', 'access', 'policy'].map((name) => `","type":"io.countersign.${name}.v1",`)
+const longestType = Math.max(...passedOver.map(({ length }) => length))
 const longestTrail = 256
 
 /**
@@ -51,6 +52,8 @@ export class RecordReader {
   readonly #isUtf8: boolean
   #trail = ''
   #trailText = ''
+  /** Of the record that was read last. */
+  #hash = ''
 
   /** `bytes` must be UTF-8 as a whole where `isUtf8` says so. */
   constructor(bytes: Buffer, isUtf8: boolean) {
@@ -60,16 +63,19 @@ export class RecordReader {
 
   /** What the line from `start` to `end`, without a newline, is worth by itself. */
   read(start: number, end: number): SoundRecord | UnsoundLine {
-    const bytes = this.#bytes
+    // A text once, for all that is looked at in it: calls out of JavaScript are what costs here.
+    const tail = this.#bytes.toString('latin1', Math.max(start, end - sequenceAt), end)
     const cut = end - hashAt
-    if (cut <= start || bytes.toString('latin1', cut, cut + hashMember.length) !== hashMember) {
+    if (cut <= start || !tail.startsWith(hashMember, tail.length - hashAt)) {
       return this.#unsound('malformed', 'the line does not end with a hash', start, end)
     }
     const digest = this.#digestOf(start, cut)
-    if (bytes.toString('latin1', end - hashTail, end - 2) !== digest) {
+    if (!tail.startsWith(digest, tail.length - hashTail)) {
       return this.#unsound('altered', 'the bytes of the record do not have the hash that it carries', start, end)
     }
-    return this.#quickly(start, end, digest) ?? this.#thoroughly(start, end)
+    const sound = this.#quickly(start, end, tail, digest)
+    if (sound !== undefined) this.#hash = digest
+    return sound ?? this.#thoroughly(start, end)
   }
 
   /** The place that a line claims, for a line that is not sound. */
@@ -77,7 +83,7 @@ export class RecordReader {
     const text = this.#bytes.toString('latin1', Math.max(start, end - sequenceAt - longestTrail), end)
     const [, trail, sequence] =
       /"trail":"([\w.-]+)","sequence":"([0-9]{16})","prevhash":"[^"]*","hash":/.exec(text) ?? []
-    return { trail: trail ?? null, sequence: sequence === undefined ? null : Number(sequence) }
+    return { trail: trail ?? null, sequence: isPlace(Number(sequence)) ? Number(sequence) : null }
   }
 
   /** The hash that the bytes before a line's hash member have. */
@@ -94,28 +100,30 @@ export class RecordReader {
    * Reads a record whose last members are those that writers give it, in their order. In sound JSON these bytes cannot be part of a
    * text or of an object within: then they are the record's own members, and the last of their names, as JSON.parse would find them.
    */
-  #quickly(start: number, end: number, digest: string): SoundRecord | undefined {
-    const bytes = this.#bytes
-    const place = bytes.toString('latin1', end - sequenceAt, end - hashAt)
-    if (!/^","sequence":"[0-9]{16}","prevhash":"[0-9a-f]{64}"$/.test(place)) return undefined
+  #quickly(start: number, end: number, tail: string, digest: string): SoundRecord | undefined {
+    const sequence = sequenceIn(tail)
+    const prevHash = this.#prevHashIn(tail)
+    if (sequence === undefined || !isPlace(sequence) || prevHash === undefined || !tail.endsWith('"}')) return undefined
     const trail = this.#trailBefore(start, end - sequenceAt)
     if (trail === undefined) return undefined
     const timeEnd = end - sequenceAt - trail.length - trailMember.length
-    const timeAt = timeEnd - timeLength
-    const member = timeAt - recordedAtMember.length
-    if (member <= start || bytes.toString('latin1', member, timeAt) !== recordedAtMember) return undefined
-    if (!this.#isUtf8 || bytes[end - 1] !== 0x7d || bytes[end - 2] !== 0x22) return undefined
-    if (!isPlainJson(bytes, start, end)) return undefined
-    const record = this.#parsed(start, end)
-    return {
-      ok: true,
-      trail,
-      sequence: Number(place.slice(sequenceMember.length, sequenceMember.length + 16)),
-      prevHash: place.slice(-1 - hashLength, -1),
-      hash: digest,
-      recordedAt: bytes.toString('latin1', timeAt, timeEnd),
-      record,
-    }
+    const member = timeEnd - timeLength - recordedAtMember.length
+    if (member <= start) return undefined
+    const time = this.#bytes.toString('latin1', member, timeEnd)
+    if (!time.startsWith(recordedAtMember)) return undefined
+    if (!this.#isUtf8 || !isPlainJson(this.#bytes, start, end)) return undefined
+    const recordedAt = time.slice(recordedAtMember.length)
+    return { ok: true, trail, sequence, prevHash, hash: digest, recordedAt, record: this.#parsed(start, end) }
+  }
+
+  /** Most records name the one that was read before them. */
+  #prevHashIn(tail: string): string | undefined {
+    const at = sequenceAt - prevHashAt + prevHashMember.length
+    if (!tail.startsWith(`"${prevHashMember}`, at - prevHashMember.length - 1)) return undefined
+    if (tail[at + hashLength] !== '"') return undefined
+    if (this.#hash !== '' && tail.startsWith(this.#hash, at)) return this.#hash
+    const named = tail.slice(at, at + hashLength)
+    return /^[0-9a-f]{64}$/.test(named) ? named : undefined
   }
 
   /** The trail's id that ends here. */
@@ -134,9 +142,8 @@ export class RecordReader {
 
   #parsed(start: number, end: number): ParsedRecord | undefined {
     const at = start + typeAt
-    for (const type of passedOver) {
-      if (this.#bytes.toString('latin1', at, at + type.length) === type) return undefined
-    }
+    const type = this.#bytes.toString('latin1', at, at + longestType)
+    if (passedOver.some((known) => type.startsWith(known))) return undefined
     return JSON.parse(this.#bytes.toString('utf8', start, end)) as ParsedRecord
   }
 
@@ -157,4 +164,16 @@ export class RecordReader {
   #unsound(kind: ProblemKind, problem: string, start: number, end: number): UnsoundLine {
     return { ok: false, kind, problem, ...this.claim(start, end) }
   }
+}
+
+/** The sequence in the end of a record, from its sequence's member on. */
+function sequenceIn(tail: string): number | undefined {
+  if (tail.length !== sequenceAt || !tail.startsWith(sequenceMember)) return undefined
+  let sequence = 0
+  for (let at = sequenceMember.length; at < sequenceMember.length + 16; at += 1) {
+    const digit = tail.charCodeAt(at) - 0x30
+    if (digit < 0 || digit > 9) return undefined
+    sequence = 10 * sequence + digit
+  }
+  return sequence
 }

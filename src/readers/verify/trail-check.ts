@@ -3,6 +3,7 @@ import { ExpectedEnds } from './expected-ends.ts'
 import type { Expectation } from './expectation.ts'
 import type { LostRange } from './findings.ts'
 import { Fork } from './fork.ts'
+import type { IsGone } from './gone.ts'
 import type { TrailRecords } from './known-records.ts'
 import type { PlacedRun } from './placed-run.ts'
 import { ProblemList, said } from './problem-list.ts'
@@ -43,12 +44,16 @@ export class TrailCheck {
   from: string | null = null
   to: string | null = null
 
-  constructor(trail: string, records: TrailRecords, expected: readonly Expectation[], once: boolean) {
+  constructor(
+    trail: string,
+    records: TrailRecords,
+    { expected, once, isGone }: Readonly<{ expected: readonly Expectation[]; once: boolean; isGone: IsGone }>,
+  ) {
     this.trail = trail
     this.problems = new ProblemList(trail)
     this.doubles = new Doubles(once, this.problems)
     this.roots = new TrailRoots(this.problems, this.vouched)
-    this.expected = new ExpectedEnds(expected, this.problems, this.vouched)
+    this.expected = new ExpectedEnds(expected, this.problems, this.vouched, isGone)
     this.#records = records
   }
 
@@ -197,7 +202,7 @@ export class TrailCheck {
     this.#begin = run.first
     this.removed = run.part.removed?.why
     this.roots.giveUp()
-    this.expected.beginWith(run.first)
+    this.expected.beginWith(run.first, run.run.prevHash, run.placeOf(run.first))
   }
 
   #forkAt(run: PlacedRun, known: number): void {

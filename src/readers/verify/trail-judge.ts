@@ -55,7 +55,8 @@ export class TrailJudge {
     { by, reason, place: there }: TrailCheck['lost'][number],
   ): Problem {
     const problem = `records were lost, as ${by} says at ${there.file}:${String(there.line)} (${reason})`
-    return { kind: 'lost', trail: this.#check.trail, sequence: from, toSequence: to, ...place, problem }
+    const { source, file, line } = place
+    return { kind: 'lost', trail: this.#check.trail, sequence: from, toSequence: to, source, file, line, problem }
   }
 
   #ends(announced: Problem[]): Problem[] {

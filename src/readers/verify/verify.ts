@@ -5,6 +5,7 @@ import { checkHere, checkInThreads, type BlockChecker } from './check-blocks.ts'
 import { conclude } from './conclude.ts'
 import { missingTrails } from './ends.ts'
 import { Expectations } from './expectation.ts'
+import { goneFrom } from './gone.ts'
 import type { Part } from './part.ts'
 import type { Problem } from './problem.ts'
 import type { VerifiedTrail } from './verified-trail.ts'
@@ -54,7 +55,7 @@ const blocksAhead = 3
  */
 export async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}): Promise<Verification> {
   const { expectations = new Expectations(), once = false } = options
-  const assembly = new Assembly(expectations, once)
+  const assembly = new Assembly(expectations, once, goneFrom(parts))
   const checker = checkerFor(parts, options, expectations)
   try {
     const bytes = await readAll(parts, checker, assembly, options.onProgress)
