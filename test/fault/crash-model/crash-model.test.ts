@@ -46,7 +46,7 @@ describeWith('strace', 'a power failure at any moment', () => {
       'loses no record that a caller was told of, continues no trail, and is not taken for damage',
       async () => {
         recording = recordLives(sources, seed(), events)
-        const failures = await crashSpool(recording, { seed: seed(), crashes, enough: 20 })
+        const failures = await crashSpool(recording, { seed: seed(), crashes, sought: 'all', enough: 20 })
         figure('crash model of the spool', 'power failures', crashes, '2,000 or more')
         figure(
           'crash model of the spool',
@@ -66,8 +66,8 @@ describeWith('strace', 'a power failure at any moment', () => {
           const broken = breakProject(breakage)
           try {
             recording = recordLives(broken.sources, seed(), eventsPerBug)
-            const failures = await crashSpool(recording, { seed: seed(), crashes: crashesPerBug, enough: 1 })
-            const losses = failures.filter(({ problems }) => problems.some((problem) => problem.startsWith('lost: ')))
+            const search = { seed: seed(), crashes: crashesPerBug, sought: 'losses', enough: 1 } as const
+            const losses = await crashSpool(recording, search)
             figure('crash model of the spool', `planted: ${name}`, losses.length > 0 ? 'found' : 'not found', 'found')
             expect(losses).not.toEqual([])
           } finally {

@@ -16,6 +16,13 @@ import { archiveFolder, spoolFolder } from './spool-process.ts'
 /** What was told of an event before the crash: digest of its bytes, or undefined where the writer made it. */
 export type ToldEvents = ReadonlyMap<string, string | undefined>
 
+/** What starts a problem that is the loss of something that was told. */
+const lost = 'lost: '
+
+export function isLoss(problem: string): boolean {
+  return problem.startsWith(lost)
+}
+
 /** What a spool's folder holds; anything else was set aside. */
 const knownFiles = /^(spool\.sqlite(-wal|-shm|-journal)?|lock\.sqlite(-journal|-wal|-shm)?|head)$/
 
@@ -43,7 +50,7 @@ export async function judge(folder: string, told: ToldEvents): Promise<string[]>
     const has = new Map([...delivered, ...kept.slice(kept.length - waiting.length)].map((one) => [one.id, one]))
     for (const [id, digest] of told) {
       const one = has.get(id)
-      if (one === undefined) problems.push(`lost: ${id}, which its caller was told of`)
+      if (one === undefined) problems.push(`${lost}${id}, which its caller was told of`)
       else if (digest !== undefined && one.digest !== digest) problems.push(`altered: ${id}`)
     }
     problems.push(...openedProblems(kept, delivered, opening.trail))

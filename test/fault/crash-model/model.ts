@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
 import { recordSpool, type Recording } from './record.ts'
-import type { Failure, Replay } from './replay.ts'
+import type { Failure, Replay, Sought } from './replay.ts'
 
 /** The spool is begun, killed, gone on with and stopped in order, and gone on with again. */
 const lives = [
@@ -15,6 +15,15 @@ const lives = [
 
 const processes = 2
 
+/** What to crash a recording for. */
+export interface Search {
+  readonly seed: number
+  readonly crashes: number
+  readonly sought: Sought
+  /** Each process stops after so many failures that are sought. */
+  readonly enough: number
+}
+
 /** Records the spool of these sources once, while it keeps so many events. */
 export function recordLives(sources: string, seed: number, events: number): Recording {
   return recordSpool(
@@ -23,15 +32,12 @@ export function recordLives(sources: string, seed: number, events: number): Reco
   )
 }
 
-/** Crashes it so many times, in two processes; returns what was wrong. Each stops after so many failures. */
-export async function crashSpool(
-  { folder }: Recording,
-  { seed, crashes, enough }: { readonly seed: number; readonly crashes: number; readonly enough: number },
-): Promise<Failure[]> {
+/** Crashes it so many times, in two processes; returns what was found. */
+export async function crashSpool({ folder }: Recording, { crashes, ...search }: Search): Promise<Failure[]> {
   const share = Math.ceil(crashes / processes)
   const shares = Array.from({ length: processes }, (_, index) => index * share)
   const failures = await Promise.all(
-    shares.map((from) => replayed({ recording: folder, seed, from, to: Math.min(crashes, from + share), enough })),
+    shares.map((from) => replayed({ ...search, recording: folder, from, to: Math.min(crashes, from + share) })),
   )
   return failures.flat()
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomFrom } from '../form.ts'
 import { type Crash, crashedDisk, fates, writeDisk } from './crash.ts'
 import type { DiskLog } from './disk-log.ts'
-import { judge } from './judge.ts'
+import { isLoss, judge } from './judge.ts'
 import { readRecording } from './record.ts'
 
 export interface Replay {
@@ -14,9 +14,13 @@ export interface Replay {
   /** Crashes are numbered; each has its own random numbers. */
   readonly from: number
   readonly to: number
-  /** After so many failures it stops. */
+  readonly sought: Sought
+  /** After so many failures that are sought it stops. */
   readonly enough: number
 }
+
+/** Which failures are told: all, or those that lost what a caller was told of. What loses records raises false alarms more often than it loses some. */
+export type Sought = 'all' | 'losses'
 
 export interface Failure {
   /** What to give as `from` to have it again. */
@@ -28,7 +32,7 @@ export interface Failure {
 
 if (import.meta.main) await replay(JSON.parse(process.argv[2] ?? '') as Replay)
 
-async function replay({ recording, seed, from, to, enough }: Replay): Promise<void> {
+async function replay({ recording, seed, from, to, sought, enough }: Replay): Promise<void> {
   const log = readRecording(recording)
   const folder = join(recording, `crashed-${from}`)
   const failures: Failure[] = []
@@ -38,7 +42,8 @@ async function replay({ recording, seed, from, to, enough }: Replay): Promise<vo
     mkdirSync(folder)
     writeDisk(crashedDisk(log, crash), folder)
     const problems = await judged(folder, log, crash.at)
-    if (problems.length > 0) failures.push({ crash: number, at: crash.at, fate: crash.fate, problems })
+    if (sought === 'all' ? problems.length > 0 : problems.some(isLoss))
+      failures.push({ crash: number, at: crash.at, fate: crash.fate, problems })
   }
   rmSync(folder, { recursive: true, force: true })
   process.stdout.write(JSON.stringify(failures))

@@ -34,6 +34,8 @@ const lanes = 8
 const retainDeliveredMs = 20
 const maxBytes = 64 * 1024 * 1024
 const longestUserAgent = 3000
+/** The sink hears of nothing new for every other stretch of so many events: what was kept stands in the spool alone. */
+const stretchEvents = 50
 
 if (import.meta.main) await live(JSON.parse(process.argv[2] ?? '') as Life)
 
@@ -66,13 +68,14 @@ async function live({ sources, root, seed, events, ends }: Life): Promise<void> 
       log: () => undefined,
     },
   )
+  let left = events
+  const isHeldBack = (): boolean => Math.floor((events - left) / stretchEvents) % 2 === 1
   spool.onCommit(() => {
-    delivery.appended()
+    if (!isHeldBack()) delivery.appended()
   })
   // Its thread takes longer to start than the callers take to be done.
   await delivering.promise
 
-  let left = events
   const random = randomFrom(seed)
   const caller = async (): Promise<void> => {
     while (left > 0) {
@@ -85,6 +88,7 @@ async function live({ sources, root, seed, events, ends }: Life): Promise<void> 
   await Promise.all(Array.from({ length: lanes }, caller))
   if (ends === 'killed') process.kill(process.pid, 'SIGKILL')
   await spool.seal()
+  delivery.appended()
   await delivery.stop(spool.status().lastPosition, 60_000)
   await spool.close()
   ledger.close()
