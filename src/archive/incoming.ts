@@ -33,7 +33,6 @@ export function readIncoming(value: Buffer | null): ReadIncoming {
   if (end?.trail !== trail || end.sequence !== sequence || end.prevHash !== prevHash) {
     return refused('it does not end with the members that every record ends with')
   }
-  if (!Number.isSafeInteger(sequence) || sequence < 1) return refused('its sequence is no place in a trail')
   if (!canName(trail)) return refused('its trail cannot name a segment')
   if (Number.isNaN(Date.parse(end.day))) return refused('it was recorded on no day')
   return { ok: true, record: { trail, sequence, hash, prevHash, day: end.day, line: value } }

@@ -1,3 +1,4 @@
+import { isPlace } from '../audit/chain.ts'
 import { CountersignError } from '../errors.ts'
 
 /**
@@ -90,7 +91,8 @@ export function parseName(day: string, name: string): NamedFile | undefined {
   const claim = claimName.exec(name)
   if (claim !== null) return { kind: 'claim', trail: claim[1] as string, serial: Number(claim[2]) }
   const [, trail, first, copy = '0', generation, ending] = segmentName.exec(name) ?? []
-  if (trail === undefined || (ending === 'ndjson' && generation !== undefined)) return undefined
+  if (trail === undefined || (ending === 'ndjson' && generation !== undefined) || !isPlace(Number(first)))
+    return undefined
   const place = { day, trail, first: Number(first), copy: Number(copy) }
   if (ending === 'ndjson') return { kind: 'lines', segment: place }
   const segment = { ...place, generation: Number(generation ?? 1) }

@@ -50,8 +50,14 @@ function readPlace(line: string, digest: string): CheckedLine {
   if (typeof sequence !== 'string' || !/^[0-9]{16}$/.test(sequence)) {
     return { ok: false, problem: 'the record has no sequence of 16 digits' }
   }
+  if (!isPlace(Number(sequence))) return { ok: false, problem: 'its sequence is no place in a trail' }
   if (typeof prevhash !== 'string' || !/^[0-9a-f]{64}$/.test(prevhash)) {
     return { ok: false, problem: 'the record has no previous hash' }
   }
   return { ok: true, place: { trail, sequence: Number(sequence), prevHash: prevhash, hash: digest }, record }
+}
+
+/** Whether a sequence can be one of a trail: they count from 1, as far as a number counts exactly. */
+export function isPlace(sequence: number): boolean {
+  return sequence >= 1 && Number.isSafeInteger(sequence)
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { closeSync, openSync, readSync } from 'node:fs'
-import type { ParsedRecord } from '../audit/chain.ts'
+import { isPlace, type ParsedRecord } from '../audit/chain.ts'
 import { eventTypes } from '../audit/event.ts'
 import { maxRecordBytes } from '../audit/redact.ts'
 import { CountersignError, messageOf } from '../errors.ts'
@@ -144,7 +144,7 @@ function isOther(start: string): boolean {
 
 function parse(text: string, trail: string): ReadLine {
   const usual = readUsualDecision(text)
-  if (usual?.trail !== trail) return parseAny(text, trail)
+  if (usual?.trail !== trail || !isPlace(Number(usual.sequence))) return parseAny(text, trail)
   return { kind: 'decision', record: usual, sequence: Number(usual.sequence), hash: usual.hash }
 }
 
@@ -163,6 +163,7 @@ function parseAny(text: string, trail: string): ReadLine {
   if (typeof sequence !== 'string' || !/^[0-9]{16}$/.test(sequence)) {
     return unreadable('the record has no sequence of 16 digits')
   }
+  if (!isPlace(Number(sequence))) return unreadable('its sequence is no place in a trail')
   if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/.test(hash)) return unreadable('the record has no hash')
   if (typeof time !== 'string' || typeof recordedat !== 'string') return unreadable('the record has no time')
   if (typeof data !== 'object' || (data as unknown) === null) return unreadable('the record has no data')

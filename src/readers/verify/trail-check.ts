@@ -213,7 +213,11 @@ export class TrailCheck {
       else high = middle
     }
     const place = this.placeOf(low)
-    if (this.#fork !== undefined || place === undefined) return
+    if (this.#fork !== undefined) return
+    if (place === undefined) {
+      this.problems.add('forked', low, run.placeOf(low), 'the record that follows names another one in this place')
+      return
+    }
     this.roots.giveUp()
     this.#fork = new Fork(low, place, run)
     if (run.last > this.#tip.sequence) this.#follow(this.#fork)
