@@ -55,6 +55,10 @@ bench-policy: $(SETUP) ## What a decision costs beside node-casbin, and what a l
 bench-spool: $(SETUP) ## What recording costs while far more flows through the spool than it may hold; ARGS=--short for a quick look
 	@node --disable-warning=ExperimentalWarning test/bench/spool.ts $(ARGS)
 
+.PHONY: bench-verify
+bench-verify: $(SETUP) ## What verifying a record costs; ARGS=--short for a quick look
+	@node --disable-warning=ExperimentalWarning test/bench/verify.ts $(ARGS)
+
 .PHONY: run
 run: build ## Serve the example policy on 127.0.0.1:9191 (gRPC) and 127.0.0.1:9190 (admin) until Ctrl-C
 	@exec node dist/cli/main.js serve --policy deploy/envoy/policy --data ./countersign-data

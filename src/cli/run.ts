@@ -46,7 +46,7 @@ function program(version: string): Command {
     .addCommand(serveCommand((flags) => serve(flags, version)))
     .addCommand(archiveCommand(io, archive))
     .addCommand(queryCommand(io))
-    .addCommand(verifyCommand(io))
+    .addCommand(verifyCommand(io, lanesOf))
     .addCommand(proveCommand(io))
     .addCommand(
       new Command('spool')

@@ -180,6 +180,9 @@ describe('verify of exported files, as a real spool wrote them', () => {
 
   test('takes one source at a time', async () => {
     const { exitCode, err } = await runCommand(verifyCommand, ['a.ndjson', '--data', data.dir])
-    expect({ exitCode, err }).toEqual({ exitCode: 2, err: 'USAGE: give one of --data, --kafka, --proof and files\n' })
+    expect({ exitCode, err }).toEqual({
+      exitCode: 2,
+      err: 'USAGE: give one of --data, --kafka, --config, --proof and files\n',
+    })
   })
 })

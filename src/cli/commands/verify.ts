@@ -18,10 +18,12 @@ import { commanderOutput, exitByUsage, type Io } from '../print.ts'
 import { replaceFile } from '../replace-file.ts'
 import { verifyProof } from '../verify-proof.ts'
 import { verificationText } from '../verification-text.ts'
+import type { ReadLanes } from './topic.ts'
 
 interface VerifyFlags {
   readonly data?: string
   readonly kafka?: string
+  readonly config?: string
   readonly topic: string
   readonly keys?: string
   readonly proof?: string
@@ -38,6 +40,7 @@ interface Trust {
 }
 
 const defaultData = './countersign-data'
+const defaultTopic = 'countersign.audit.v1'
 
 const examples = `
 Each record must have the hash that it carries, name the record before it, and stand in its place; each trail must begin
@@ -55,13 +58,14 @@ Exit status: 0 whole, 1 broken, 2 usage, trouble, or nothing there that could be
 const exitCodes = { whole: 0, broken: 1, empty: 2 } as const
 
 /** `countersign verify`: checks records wherever they are kept, and names the first bad place. Writes nothing but `--state`. */
-export function verifyCommand(io: Io): Command {
+export function verifyCommand(io: Io, readLanes: ReadLanes = () => ({})): Command {
   return new Command('verify')
     .description('check that records are complete and unaltered')
     .argument('[file...]', 'exported records, one a line, .zst too; - is standard input')
     .option('--data <dir>', `data folder of the server: its archive and spool (default: ${defaultData})`)
     .option('--kafka <brokers>', 'all records of a topic: HOST:PORT, or several with commas between')
-    .option('--topic <name>', 'the topic, with --kafka', 'countersign.audit.v1')
+    .option('--topic <name>', 'the topic, with --kafka', defaultTopic)
+    .option('--config <file>', 'settings in YAML: the topic of its Kafka sink, with its TLS and login')
     .option('--keys <file>', 'public keys whose signatures are believed, one NAME+ID+KEY a line')
     .option('--state <file>', 'remembers what was verified, and compares with the run before')
     .option('--checkpoints <file>', 'checkpoints that were kept outside the trail, one record a line')
@@ -72,11 +76,11 @@ export function verifyCommand(io: Io): Command {
     .configureOutput(commanderOutput(io))
     .exitOverride(exitByUsage)
     .action(async (files: readonly string[], flags: VerifyFlags) => {
-      process.exitCode = await verifyAll(io, files, flags)
+      process.exitCode = await verifyAll(io, files, flags, readLanes)
     })
 }
 
-async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags): Promise<number> {
+async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags, readLanes: ReadLanes): Promise<number> {
   try {
     refuseSeveral(files, flags)
     if (flags.proof !== undefined) return verifyProof(io, { ...flags, proof: flags.proof })
@@ -92,7 +96,10 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags): 
       once: flags.once === true,
       ...progress,
     }
-    const result = withMore(await verifySource(files, flags, options), { bad: outside, notes: notesOn(trust) })
+    const result = withMore(await verifySource(files, flags, options, readLanes), {
+      bad: outside,
+      notes: notesOn(trust),
+    })
     io.progress?.('')
     if (flags.state !== undefined && result.verdict === 'whole') {
       replaceFile('--state', flags.state, stateOf(result, new Date()), 0o600)
@@ -108,31 +115,53 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags): 
   }
 }
 
-function refuseSeveral(files: readonly string[], { data, kafka, proof }: VerifyFlags): void {
-  const given = [files.length > 0, data !== undefined, kafka !== undefined, proof !== undefined].filter(Boolean)
-  if (given.length > 1) throw new CountersignError('USAGE', 'give one of --data, --kafka, --proof and files')
+function refuseSeveral(files: readonly string[], { data, kafka, config, proof }: VerifyFlags): void {
+  const given = [
+    files.length > 0,
+    data !== undefined,
+    kafka !== undefined,
+    config !== undefined,
+    proof !== undefined,
+  ].filter(Boolean)
+  if (given.length > 1) throw new CountersignError('USAGE', 'give one of --data, --kafka, --config, --proof and files')
 }
 
 async function verifySource(
   files: readonly string[],
-  { data, kafka, topic }: VerifyFlags,
+  flags: VerifyFlags,
   options: VerifyOptions,
+  readLanes: ReadLanes,
 ): Promise<Verification> {
   if (files.length > 0) return verifyParts(await fileParts(files), options)
-  if (kafka === undefined) return verifyFolder(data ?? defaultData, options)
-  const settings: KafkaConnectionSettings = { brokers: kafka.split(',').map((broker) => broker.trim()) }
-  const opened = await openTopic(settings, topic)
+  const target = topicOf(flags, readLanes)
+  if (target === undefined) return verifyFolder(flags.data ?? defaultData, options)
+  const opened = await openTopic(target.settings, target.topic)
   try {
-    return await verifyParts(topicParts(topic, opened.partitions), options)
+    return await verifyParts(topicParts(target.topic, opened.partitions), options)
   } finally {
     opened.close()
   }
 }
 
-function trustFor(files: readonly string[], { keys, kafka, data = defaultData }: VerifyFlags): Trust {
+function topicOf(
+  { kafka, topic, config }: VerifyFlags,
+  readLanes: ReadLanes,
+): { readonly settings: KafkaConnectionSettings; readonly topic: string } | undefined {
+  if (kafka !== undefined) return { settings: { brokers: kafka.split(',').map((broker) => broker.trim()) }, topic }
+  if (config === undefined) return undefined
+  // A topic of checkpoints alone is no trail.
+  const lanes = Object.values(readLanes(config)).filter((lane) => lane.type === 'kafka')
+  const [lane, ...more] = lanes.filter(({ records }) => records !== 'checkpoints')
+  if (lane === undefined) throw new CountersignError('USAGE', `${config} names no sink of type kafka`)
+  if (more.length > 0) throw new CountersignError('USAGE', `${config} names several sinks of type kafka; allowed: one`)
+  return { settings: lane, topic: lane.topic }
+}
+
+function trustFor(files: readonly string[], { keys, kafka, config, data = defaultData }: VerifyFlags): Trust {
   if (keys !== undefined) return { keys: readVerifierKeys(keys), by: 'keys-file' }
   const own = verifierKeysFile(join(data, 'keys'))
-  if (files.length > 0 || kafka !== undefined || !existsSync(own)) return { keys: undefined, by: 'nobody' }
+  const isElsewhere = files.length > 0 || kafka !== undefined || config !== undefined
+  if (isElsewhere || !existsSync(own)) return { keys: undefined, by: 'nobody' }
   return { keys: readVerifierKeys(own), by: 'data-folder' }
 }
 

@@ -102,3 +102,32 @@ function chained(
   if (previous) event = event.replace(previous.hash, ends.get(previous.trail) ?? previous.hash)
   return edited(record, { prevHash, event }).line
 }
+
+const dayMs = 86_400_000
+
+/**
+ * The lines of a replica from a trail on without checkpoints, chained anew, the last record of each trail a day later; undefined for
+ * those that are gone.
+ */
+export function unsigned(lines: readonly DumpLine[], from: string): Map<string, string | undefined> {
+  const fresh = new Map<string, string | undefined>()
+  const ends = new Map<string, { readonly sequence: number; readonly hash: string }>()
+  const affected = lines.slice(lines.findIndex(({ trail }) => trail === from))
+  for (const record of affected) {
+    const { type, data, recordedat } = parsed(record.line)
+    fresh.set(keyOf(record), undefined)
+    if (type.includes('checkpoint')) continue
+    const { sequence, hash } = ends.get(record.trail) ?? { sequence: 0, hash: firstPrevHash }
+    let event = eventOf(record.line)
+    const previous = data['previous'] as { readonly trail: string; readonly hash: string; sequence: string } | null
+    const end = previous ? ends.get(previous.trail) : undefined
+    if (previous && end)
+      event = event.replace(previous.hash, end.hash).replace(previous.sequence, formatSequence(end.sequence))
+    const recordedAt = new Date(Date.parse(recordedat) + (sequence === 0 ? 0 : dayMs))
+    const place = { trail: record.trail, sequence: sequence + 1, prevHash: hash, recordedAt }
+    const sealed = sealRecord(event as EncodedEvent, place)
+    fresh.set(keyOf(record), sealed.line)
+    ends.set(record.trail, { sequence: sequence + 1, hash: sealed.hash })
+  }
+  return fresh
+}

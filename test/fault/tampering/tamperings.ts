@@ -1,6 +1,6 @@
 import type { ProblemKind } from '../../../src/readers/verify/problem.ts'
 import type { DumpLine } from './dump.ts'
-import { edited, keyOf, otherSigner, ownSigner, parsed, rewritten, type Rewriting } from './forge.ts'
+import { edited, keyOf, otherSigner, ownSigner, parsed, rewritten, unsigned, type Rewriting } from './forge.ts'
 
 /** What is known of the dump from elsewhere when it is verified. */
 export type Knowing = 'nothing' | 'state' | 'outside'
@@ -292,6 +292,19 @@ function dropTrail(dump: Dump, random: Random): Tampering {
   return { what: `${trail} dropped`, bytes, knowing, expected: { kinds: ['missing-trail'], trail } }
 }
 
+/**
+ * Takes all checkpoints out of a trail, chains the rest anew and says that it took a day, as whoever has no key could. Later trails name
+ * the new end, and lose their checkpoints too.
+ */
+function unsign(dump: Dump, random: Random): Tampering {
+  const { trail } = pick(random, dump.lines)
+  const fresh = unsigned(dump.replicaOf(trail), trail)
+  const bytes = bytesOf(
+    dump.lines.flatMap((record) => fresh.get(keyOf(record)) ?? (fresh.has(keyOf(record)) ? [] : [record.line])),
+  )
+  return { what: `${trail} and what follows it without checkpoints`, bytes, expected: { kinds: ['unsigned'], trail } }
+}
+
 export const tamperings: readonly ((dump: Dump, random: Random) => Tampering)[] = [
   flip,
   flip,
@@ -307,4 +320,5 @@ export const tamperings: readonly ((dump: Dump, random: Random) => Tampering)[] 
   rollBackCheckpoint,
   truncate,
   dropTrail,
+  unsign,
 ]
