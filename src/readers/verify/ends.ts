@@ -56,7 +56,9 @@ export function missingTrails(
     const expected = known.at(-1)
     const end = named.get(trail)?.[0]
     // Older records go first: where some of an older trail are left, this one has not gone as agreed.
-    const isBetween = expected === undefined && end !== undefined && replicas.hasOlder(end.place.file, trail)
+    const hasPlace = known.some(({ place }) => place !== undefined)
+    const isBetween =
+      !hasPlace && (end === undefined ? replicas.hasOlderAll(trail) : replicas.hasOlder(end.place.file, trail))
     if (why !== undefined && !isBetween && mayBeGone(known, isGone)) {
       notes.push(`${trail}: is not here: ${why}, or it is missing`)
       continue

@@ -18,6 +18,12 @@ export class ReplicaOrder {
     const oldest = this.#oldest.get(keyOf(part, trail))
     return oldest !== undefined && ageOf(oldest) < ageOf(trail)
   }
+
+  /** Whether an older trail was met in each part that has any of its replica, and there is one. */
+  hasOlderAll(trail: string): boolean {
+    const own = [...this.#oldest].filter(([key]) => key.endsWith(keyOf('', trail)))
+    return own.length > 0 && own.every(([, oldest]) => ageOf(oldest) < ageOf(trail))
+  }
 }
 
 /** A trail's id is that of its replica, a hyphen, and a UUIDv7, which grows with time. */

@@ -1,0 +1,11 @@
+import type { Part } from './part.ts'
+import type { Place } from './problem.ts'
+
+/** Whether the record that stood at a place has been removed as agreed: only that explains that it is not here. */
+export type IsGone = (place: Place) => boolean
+
+/** What is known of other places is no excuse: they must be among these parts. */
+export function goneFrom(parts: readonly Part[]): IsGone {
+  const first = new Map(parts.flatMap(({ name, removed }) => (removed === undefined ? [] : [[name, removed.line]])))
+  return ({ file, line }) => line < (first.get(file) ?? 0)
+}
