@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatSequence } from '../audit/record.ts'
 import { isSealed, manifestPath, parseSegmentPath, segmentPath, type SealedSegment } from './layout.ts'
+import { readRegularFile } from './regular-file.ts'
 
 /**
  * What a sealed segment holds. The manifest is the authority: lines without one are no segment. It stands beside them as one
@@ -88,7 +88,7 @@ export function decodeManifest(text: string, segment: SealedSegment): Manifest |
 /** The manifest of a sealed segment; undefined where it cannot be read as one. */
 export async function readManifest(archiveDir: string, segment: SealedSegment): Promise<Manifest | undefined> {
   try {
-    return decodeManifest(await readFile(join(archiveDir, manifestPath(segment)), 'utf8'), segment)
+    return decodeManifest(await readRegularFile(join(archiveDir, manifestPath(segment))), segment)
   } catch {
     return undefined
   }

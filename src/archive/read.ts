@@ -1,11 +1,11 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream'
-import { createZstdDecompress } from 'node:zlib'
 import { CountersignError, messageOf } from '../errors.ts'
 import { codeOf } from './disk.ts'
 import { segmentPath, type Segment } from './layout.ts'
 import { LineCutter, type SegmentLine } from './line-cutter.ts'
+import { openRegularFile } from './regular-file.ts'
+import { zstdChunks } from './zstd.ts'
 
 export { listSegments, type Days, type Listing } from './list.ts'
 export { readManifest, type Manifest } from './manifest.ts'
@@ -42,28 +42,28 @@ const sealedEnding = '.zst'
 
 async function* fileChunks(path: string): AsyncGenerator<Buffer> {
   const opened = await openSegmentFile(path)
-  const bytes = opened.file.createReadStream({ highWaterMark: chunkBytes })
-  const lines = opened.path.endsWith(sealedEnding)
-    ? pipeline(bytes, createZstdDecompress({ chunkSize: chunkBytes }), () => undefined)
-    : bytes
   try {
-    for await (const chunk of lines) yield chunk as Buffer
+    if (opened.path.endsWith(sealedEnding)) yield* zstdChunks(opened.file, chunkBytes)
+    else for await (const chunk of plainChunks(opened.file)) yield chunk as Buffer
   } catch (thrown) {
     throw unreadable(opened.path, thrown)
   } finally {
-    bytes.destroy()
-    lines.destroy()
+    await opened.file.close()
   }
+}
+
+function plainChunks(file: FileHandle): AsyncIterable<unknown> {
+  return file.createReadStream({ highWaterMark: chunkBytes, autoClose: false })
 }
 
 async function openSegmentFile(path: string): Promise<{ readonly file: FileHandle; readonly path: string }> {
   try {
-    return { file: await open(path, 'r'), path }
+    return { file: await openRegularFile(path), path }
   } catch (thrown) {
     const isSealed = path.endsWith(sealedEnding)
     if (codeOf(thrown) !== 'ENOENT' || isSealed) throw unreadable(path, thrown)
     const sealed = `${path}${sealedEnding}`
-    const file = await open(sealed, 'r').catch(() => undefined)
+    const file = await openRegularFile(sealed).catch(() => undefined)
     if (file === undefined) throw unreadable(path, thrown)
     return { file, path: sealed }
   }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { isPlace, type ParsedRecord } from '../audit/chain.ts'
 import { eventTypes } from '../audit/event.ts'
 import { maxRecordBytes } from '../audit/redact.ts'
@@ -39,7 +39,7 @@ export class LineReader {
   /** Of an open segment. Throws ARCHIVE_UNREADABLE, and what the taker throws. */
   take(path: string, taker: LineTaker): void {
     this.#begin()
-    const file = orUnreadable(path, () => openSync(path, 'r'))
+    const file = orUnreadable(path, () => openRegular(path))
     try {
       const readChunk = () => orUnreadable(path, () => readSync(file, this.#buffer, longestLine, chunkBytes, null))
       for (let length = readChunk(); length > 0; length = readChunk()) {
@@ -94,6 +94,14 @@ export class LineReader {
     this.#tooLong ||= rest > longestLine
     this.#rest = this.#tooLong ? 0 : bytes.copy(this.#buffer, longestLine - rest, start)
   }
+}
+
+/** To open a pipe to which nobody writes would take for ever. */
+function openRegular(path: string): number {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  if (fstatSync(file).isFile()) return file
+  closeSync(file)
+  throw new Error('it is not a regular file')
 }
 
 function orUnreadable<Result>(path: string, read: () => Result): Result {

@@ -1,6 +1,5 @@
 import { open, stat } from 'node:fs/promises'
-import { pipeline } from 'node:stream'
-import { createZstdDecompress } from 'node:zlib'
+import { zstdChunks } from '../../archive/zstd.ts'
 import { CountersignError, messageOf } from '../../errors.ts'
 import { cutBlocks } from './cut-blocks.ts'
 import type { Part, PartBlock } from './part.ts'
@@ -30,15 +29,13 @@ async function* blocksOf(file: string): AsyncGenerator<PartBlock> {
 
 async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
   const handle = await open(file, 'r')
-  const bytes = handle.createReadStream({ highWaterMark: chunkBytes })
-  const text = file.endsWith('.zst')
-    ? pipeline(bytes, createZstdDecompress({ chunkSize: chunkBytes }), () => undefined)
-    : bytes
   try {
-    for await (const chunk of text) yield chunk as Buffer
+    if (file.endsWith('.zst')) yield* zstdChunks(handle, chunkBytes)
+    else
+      for await (const chunk of handle.createReadStream({ highWaterMark: chunkBytes, autoClose: false }))
+        yield chunk as Buffer
   } finally {
-    bytes.destroy()
-    text.destroy()
+    await handle.close()
   }
 }
 
