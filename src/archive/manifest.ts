@@ -81,6 +81,8 @@ export function decodeManifest(text: string, segment: SealedSegment): Manifest |
   if (compressed === undefined || lines === undefined || last === undefined || !isCount(records)) return undefined
   if (!isHash(prevhash) || !isHash(hash) || !isCount(tombstones) || !isTexts(replaces)) return undefined
   if (last < segment.first) return undefined
+  if (said['trail'] !== segment.trail || said['day'] !== segment.day) return undefined
+  if (readSequence(said['first']) !== segment.first || said['generation'] !== segment.generation) return undefined
   const manifest = { segment, last, records, prevHash: prevhash, hash, ...lines, compressed, replaces, tombstones }
   return typeof writer === 'string' && writerName.test(writer) ? { ...manifest, writer } : manifest
 }

@@ -1,13 +1,14 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSealed, manifestPath, segmentPath, type Segment } from '../../archive/layout.ts'
-import { listSegments, readManifest, readSegment, segmentChunks } from '../../archive/read.ts'
+import { listSegments, readManifest, readSegment, segmentChunks, type Manifest } from '../../archive/read.ts'
 import { CountersignError } from '../../errors.ts'
 import { openSpoolReader } from '../../spool/reader.ts'
 import type { SpooledRecord } from '../../spool/spooled-record.ts'
 import { checkDataFolder, type OpenSpool, type SpoolSource } from '../source.ts'
 import { cutBlocks } from './cut-blocks.ts'
 import type { Expectations } from './expectation.ts'
+import { ManifestCheck } from './manifest-check.ts'
 import type { Part, PartBlock } from './part.ts'
 import type { Problem } from './problem.ts'
 
@@ -16,6 +17,8 @@ export interface FolderParts {
   readonly parts: readonly Part[]
   readonly segments: number
   readonly problems: readonly Problem[]
+  /** Where sealed segments are not what their manifests say; known when all parts were read. */
+  readonly mismatches: readonly Problem[]
   readonly notes: readonly string[]
   close(): void
 }
@@ -39,11 +42,15 @@ export async function folderParts(
     const rows = spool === undefined ? [] : await collect(spoolBlocks(spool))
     const { segments, unknown, unfinished } = await listSegments(archiveDir)
     const kept = spool === undefined ? [] : [spoolPart(spool, rows, segments.length === 0)]
-    const sized = await Promise.all(segments.map((segment, index) => segmentPart(archiveDir, segment, index)))
+    const manifests = new SealedChecks(archiveDir)
+    const sized = await Promise.all(
+      segments.map((segment, index) => segmentPart(archiveDir, segment, index, manifests)),
+    )
     return {
       parts: [...kept, ...sized],
       segments: segments.length,
-      problems: await readManifests(archiveDir, segments, expectations),
+      problems: await readManifests(archiveDir, segments, expectations, manifests),
+      mismatches: manifests.mismatches,
       notes: [
         ...unknown.map((name) => `archive/${name} is not a segment and was not read`),
         ...unfinished.map((name) => `archive/${name} was not published by its writer and was not read`),
@@ -56,7 +63,38 @@ export async function folderParts(
   }
 }
 
-async function segmentPart(archiveDir: string, segment: Segment, ordinal: number): Promise<Part> {
+/** The checks of all sealed segments against their manifests. */
+class SealedChecks {
+  readonly mismatches: Problem[] = []
+  readonly #archiveDir: string
+  readonly #manifests = new Map<string, Manifest>()
+
+  constructor(archiveDir: string) {
+    this.#archiveDir = archiveDir
+  }
+
+  add(manifest: Manifest): void {
+    this.#manifests.set(segmentPath(manifest.segment), manifest)
+  }
+
+  /** Undefined where a segment is open, or has no manifest that can be read. */
+  of(segment: Segment): ManifestCheck | undefined {
+    const manifest = this.#manifests.get(segmentPath(segment))
+    return manifest && new ManifestCheck(this.#archiveDir, manifest)
+  }
+
+  async end(check: ManifestCheck | undefined): Promise<void> {
+    const problem = await check?.problem()
+    if (problem !== undefined) this.mismatches.push(problem)
+  }
+}
+
+async function segmentPart(
+  archiveDir: string,
+  segment: Segment,
+  ordinal: number,
+  manifests: SealedChecks,
+): Promise<Part> {
   const path = segmentPath(segment)
   const { size } = await stat(join(archiveDir, path)).catch(() => ({ size: 0 }))
   return {
@@ -65,15 +103,24 @@ async function segmentPart(archiveDir: string, segment: Segment, ordinal: number
     stream: 'archive',
     ordinal,
     bytes: size,
-    blocks: () => segmentBlocks(archiveDir, segment),
+    blocks: () => segmentBlocks(archiveDir, segment, manifests),
     lineAt: (line) => segmentLine(archiveDir, segment, line),
   }
 }
 
-async function* segmentBlocks(archiveDir: string, segment: Segment): AsyncGenerator<PartBlock> {
+async function* segmentBlocks(
+  archiveDir: string,
+  segment: Segment,
+  manifests: SealedChecks,
+): AsyncGenerator<PartBlock> {
   const { day, trail } = segment
+  const check = manifests.of(segment)
   try {
-    for await (const { bytes, torn } of cutBlocks(segmentChunks(archiveDir, segment))) yield { bytes, torn, day, trail }
+    for await (const { bytes, torn } of cutBlocks(segmentChunks(archiveDir, segment))) {
+      check?.take(bytes)
+      yield { bytes, torn, day, trail }
+    }
+    await manifests.end(check)
   } catch (fault) {
     if (!(fault instanceof CountersignError) || fault.code !== 'ARCHIVE_DAMAGED') throw fault
     yield { bytes: Buffer.alloc(0), day, trail, damaged: 'the segment cannot be decompressed from here on' }
@@ -92,6 +139,7 @@ async function readManifests(
   archiveDir: string,
   segments: readonly Segment[],
   expectations: Expectations,
+  manifests: SealedChecks,
 ): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const segment of segments.filter(isSealed)) {
@@ -103,6 +151,7 @@ async function readManifests(
       const problem = 'the manifest cannot be read, or is one of another segment'
       problems.push({ kind: 'malformed', trail, sequence: first, toSequence: null, ...place, problem })
     } else {
+      manifests.add(manifest)
       expectations.add(segment.trail, { size: manifest.last, hash: manifest.hash, from: 'archive', by: file, place })
     }
   }

@@ -13,7 +13,10 @@ export async function verifyFolder(
   const folder = await folderParts(dir, expectations, openSpool)
   try {
     const result = await verifyParts(folder.parts, { ...options, expectations })
-    return withMore(result, { bad: folder.problems, notes: folder.notes })
+    // Where lines of a trail are bad, they are what is told.
+    const isBroken = new Set(result.bad.map(({ trail }) => trail))
+    const mismatches = folder.mismatches.filter(({ trail }) => !isBroken.has(trail))
+    return withMore(result, { bad: [...folder.problems, ...mismatches], notes: folder.notes })
   } finally {
     folder.close()
   }
