@@ -7,6 +7,8 @@ export interface Lane {
   readonly sink: Sink
   /** The sink has every record up to this position. */
   position: number
+  /** Which of the spool's files the position belongs to; changes when another one takes its place. */
+  file: number
   /** What the sink lost and the lane has not gone back for yet; undefined where there is nothing. A sink says it once. */
   lost: string | undefined
   stopped: boolean
@@ -48,6 +50,7 @@ export async function deliver(lane: Lane): Promise<void> {
 }
 
 async function deliverNext(lane: Lane): Promise<void> {
+  const { file } = lane
   const { records, upTo } = await lane.read(lane.position)
   if (upTo === lane.position) {
     await lane.moreToRead()
@@ -58,6 +61,8 @@ async function deliverNext(lane: Lane): Promise<void> {
     lane.lost = outcome.what
     return
   }
+  // Positions of a file that is gone say nothing of the one that took its place: its lane was put where that needs it.
+  if (lane.file !== file) return
   lane.position = upTo
   lane.delivered(upTo, records.length, outcome.mark)
 }

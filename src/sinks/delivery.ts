@@ -56,23 +56,25 @@ const restartMs = 1000
 const laneAtStart: LaneStatus = { position: 0, problem: null, topicProblems: [] }
 
 /** Starts delivery from the spool in `opening.spoolDir`, which must be open for writing in this process. */
-export function startDelivery(opening: DeliveryOpening, context: DeliveryContext): Delivery {
+export function startDelivery(opening: Omit<DeliveryOpening, 'file'>, context: DeliveryContext): Delivery {
   return new DeliveryThread(opening, context)
 }
 
 class DeliveryThread implements Delivery {
-  readonly #opening: DeliveryOpening
+  readonly #opening: Omit<DeliveryOpening, 'file'>
   readonly #context: DeliveryContext
   readonly #lanes: Map<string, LaneStatus>
   readonly #replays = new Map<string, Replay>()
   #worker: DeliveryWorker
+  /** Number of the spool's file, of all that it had in this process. */
+  #file = 0
   #running = true
   #stopping = false
   #restart: NodeJS.Timeout | undefined
   /** Told of each step while somebody waits for one. */
   #changed: (() => void) | undefined
 
-  constructor(opening: DeliveryOpening, context: DeliveryContext) {
+  constructor(opening: Omit<DeliveryOpening, 'file'>, context: DeliveryContext) {
     this.#opening = opening
     this.#context = context
     this.#lanes = new Map(Object.keys(opening.sinks).map((name) => [name, laneAtStart]))
@@ -84,7 +86,10 @@ class DeliveryThread implements Delivery {
   }
 
   reopen(): void {
-    this.#worker.post({ kind: 'reopen' })
+    this.#file += 1
+    // How far each sink is in this file is not known before the thread has looked.
+    for (const sink of this.#lanes.keys()) this.#set(sink, { position: 0 })
+    this.#worker.post({ kind: 'reopen', file: this.#file })
   }
 
   status(): ReadonlyMap<string, LaneStatus> {
@@ -102,7 +107,7 @@ class DeliveryThread implements Delivery {
   }
 
   #start(): DeliveryWorker {
-    const worker = (this.#context.startWorker ?? startDeliveryWorker)(this.#opening)
+    const worker = (this.#context.startWorker ?? startDeliveryWorker)({ ...this.#opening, file: this.#file })
     this.#running = true
     worker.onMessage((message) => {
       this.#take(message)
@@ -118,10 +123,10 @@ class DeliveryThread implements Delivery {
   #take(message: FromDeliveryWorker): void {
     switch (message.kind) {
       case 'delivered':
-        this.#step(message)
+        if (message.file === this.#file) this.#step(message)
         return
       case 'rewound':
-        this.#rewind(message)
+        if (message.file === this.#file) this.#rewind(message)
         return
       case 'topic':
         this.#set(message.sink, { topicProblems: message.problems })

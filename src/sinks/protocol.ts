@@ -24,6 +24,8 @@ export interface KafkaLaneSettings extends KafkaSinkSettings {
 /** What the delivery worker is started with. */
 export interface DeliveryOpening {
   readonly spoolDir: string
+  /** Number of the file that is in the spool now; what is said of another one's positions is not heard. */
+  readonly file: number
   readonly replica: string
   /** One lane each, by the name that its cursor has in the spool. */
   readonly sinks: Readonly<Record<string, SinkSettings>>
@@ -33,7 +35,7 @@ export interface DeliveryOpening {
 export type ToDeliveryWorker =
   | { readonly kind: 'appended' }
   /** The spool has another file now. */
-  | { readonly kind: 'reopen' }
+  | { readonly kind: 'reopen'; readonly file: number }
   | { readonly kind: 'stop' }
 
 /** From the delivery worker to the main thread. */
@@ -41,6 +43,7 @@ export type FromDeliveryWorker =
   | {
       readonly kind: 'delivered'
       readonly sink: string
+      readonly file: number
       readonly position: number
       readonly records: number
       readonly mark: string | null
@@ -49,6 +52,7 @@ export type FromDeliveryWorker =
   | {
       readonly kind: 'rewound'
       readonly sink: string
+      readonly file: number
       readonly position: number
       readonly upTo: number
       readonly message: string

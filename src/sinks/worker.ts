@@ -31,12 +31,13 @@ const opening = workerData as DeliveryOpening
 const idle = new Set<() => void>()
 const backingOff = new Set<() => void>()
 let stopping = false
+let { file } = opening
 let spool = openSpool(opening.spoolDir)
 const lanes = Object.entries(opening.sinks).map(([name, settings]) => makeLane(name, settings))
 
 port.on('message', (message: ToDeliveryWorker) => {
   if (message.kind === 'stop') stop()
-  if (message.kind === 'reopen') reopen()
+  if (message.kind === 'reopen') reopen(message.file)
   wakeAll(idle)
 })
 
@@ -51,10 +52,16 @@ function openSpool(dir: string): SpoolReader {
 }
 
 /** Another file has taken the place of the one that was read: each lane goes on from what that knows of it. */
-function reopen(): void {
+function reopen(number: number): void {
   spool.close()
   spool = openSpool(opening.spoolDir)
-  for (const lane of lanes) lane.position = Math.min(lane.position, spool.cursor(lane.name).position)
+  file = number
+  for (const lane of lanes) {
+    const { position, mark } = spool.cursor(lane.name)
+    lane.file = file
+    lane.position = Math.min(lane.position, position)
+    say({ kind: 'delivered', sink: lane.name, file, position: lane.position, records: 0, mark })
+  }
   wakeAll(backingOff)
 }
 
@@ -88,16 +95,17 @@ function makeSink(name: string, settings: SinkSettings, mark: string | null): Si
 function makeLane(name: string, settings: SinkSettings): Lane {
   const { position, mark } = spool.cursor(name)
   const wanted = wantedBy(settings)
-  say({ kind: 'delivered', sink: name, position, records: 0, mark })
+  say({ kind: 'delivered', sink: name, file, position, records: 0, mark })
   const lane: Lane = {
     name,
     sink: makeSink(name, settings, mark),
     position,
+    file,
     lost: undefined,
     stopped: false,
     read: (after) => readExcerpt((from, limit) => spool.after(from, limit), after, wanted),
     delivered: (upTo, records, newMark) => {
-      say({ kind: 'delivered', sink: name, position: upTo, records, mark: newMark })
+      say({ kind: 'delivered', sink: name, file, position: upTo, records, mark: newMark })
     },
     goBack: (lost) => goBack(lane, lost),
     troubled: (fault) => {
@@ -115,12 +123,22 @@ function wantedBy(settings: SinkSettings): Wanted {
   return settings.type === 'kafka' ? (settings.records ?? 'all') : 'all'
 }
 
-async function goBack({ name, position }: Lane, lost: string): Promise<number> {
+async function goBack(lane: Lane, lost: string): Promise<number> {
+  for (;;) {
+    const told = file
+    const before = sayRewound(lane, lost)
+    while (!stopping && file === told && spool.cursor(lane.name).position > before)
+      await pause(rewindPollMs, backingOff)
+    // Another file has not heard of it.
+    if (stopping || file === told) return before
+  }
+}
+
+function sayRewound({ name, position }: Lane, lost: string): number {
   const oldest = spool.after(0, 1)[0]?.position ?? position + 1
   const before = Math.min(position, oldest - 1)
   const replayed = oldest > position ? 'the spool has none of them any more' : 'what the spool still has is sent again'
-  say({ kind: 'rewound', sink: name, position: before, upTo: position, message: `${lost}; ${replayed}` })
-  while (!stopping && spool.cursor(name).position > before) await pause(rewindPollMs, backingOff)
+  say({ kind: 'rewound', sink: name, file, position: before, upTo: position, message: `${lost}; ${replayed}` })
   return before
 }
 

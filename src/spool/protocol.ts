@@ -41,6 +41,8 @@ export interface KnownEnd {
   readonly sequence: number
   /** Hash of that record; null where it is not known. */
   readonly hash: string | null
+  /** Position of that record in the spool, where it is known. */
+  readonly position?: number
   readonly from: 'archive' | 'checkpoint' | 'writer'
 }
 

@@ -89,6 +89,7 @@ export class Spool implements AuditLog {
         for (const pending of this.#acknowledgements?.giveUp() ?? []) this.#late(pending)
       },
       onNewFile: () => {
+        this.#acknowledgements?.beginAnew()
         for (const listener of this.#fileListeners) listener()
       },
       onRoom: () => {

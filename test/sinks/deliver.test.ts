@@ -42,6 +42,7 @@ class Scene {
       name: 'test',
       sink: this.sink,
       position,
+      file: 0,
       lost: undefined,
       stopped: false,
       read: async (after) => {
@@ -133,6 +134,24 @@ describe('delivery to one sink', () => {
     expect(scene.given).toEqual([[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3], [4, 5, 6], [7]])
     expect(scene.told[0]).toEqual([3, 3, 'mark-3'])
     expect(scene.troubles).toHaveLength(3)
+  })
+
+  test('goes on from where the new file needs it, where the spool’s file was replaced during a delivery', async () => {
+    const scene = new Scene()
+    const { deliver: take } = scene.sink
+    scene.sink.deliver = async (records) => {
+      const outcome = await take(records)
+      if (scene.given.length === 2) Object.assign(scene.lane, { file: 1, position: 2 })
+      return outcome
+    }
+    await deliver(scene.lane)
+    expect(scene.given).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+      [3, 4, 5],
+      [6, 7],
+    ])
+    expect(scene.told.map(([at]) => at)).toEqual([3, 5, 7])
   })
 
   test('counts failures in a row for the next try, and begins anew after a success', async () => {

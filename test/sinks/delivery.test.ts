@@ -7,7 +7,8 @@ import { v7 as uuidv7 } from 'uuid'
 import { until } from '../../deploy/envoy/demo/processes.ts'
 import { type Delivery, type DeliveryContext, startDelivery } from '../../src/sinks/delivery.ts'
 import { type DeliveryWorker, startDeliveryWorker } from '../../src/sinks/delivery-worker.ts'
-import type { SinkSettings } from '../../src/sinks/protocol.ts'
+import type { FromDeliveryWorker, SinkSettings } from '../../src/sinks/protocol.ts'
+import type { Cursor } from '../../src/spool/protocol.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { keptLines } from '../archive/kept-lines.ts'
 import { newAccess, newFolder, openingIn } from '../spool/opening.ts'
@@ -164,6 +165,56 @@ describe('delivery', () => {
     expect(node.delivery.status().get('archive')?.problem).toBeNull()
     await node.stop(never)
     expect(new Set(linesOfArchive()).size).toBe(node.last())
+  })
+
+  test('hears nothing of positions in a file that is gone', () => {
+    let say: (message: FromDeliveryWorker) => void = () => undefined
+    const worker = { post: () => undefined, onExit: () => undefined, terminate: () => undefined }
+    const heard: [position: number, rewound: boolean][] = []
+    const hear = ({ position, rewound }: Cursor): unknown => heard.push([position, rewound])
+    const delivery = startDelivery(
+      { spoolDir: folder, replica: 'test-1', sinks: { archive: archive() } },
+      {
+        onDelivered: hear,
+        onRewound: hear,
+        onTrouble: () => undefined,
+        log: () => undefined,
+        startWorker: () => ({ ...worker, onMessage: (listener) => (say = listener) }),
+      },
+    )
+    const step = { kind: 'delivered', sink: 'archive', records: 1, mark: null } as const
+    const back = { kind: 'rewound', sink: 'archive', upTo: 500, message: 'lost' } as const
+    say({ ...step, file: 0, position: 523 })
+    delivery.reopen()
+    expect(delivery.status().get('archive')?.position).toBe(0)
+    say({ ...step, file: 0, position: 524 })
+    say({ ...back, file: 0, position: 3 })
+    expect(delivery.status().get('archive')).toMatchObject({ position: 0, problem: null })
+    say({ ...step, file: 1, position: 7 })
+    say({ ...back, file: 1, position: 5 })
+    expect(heard).toEqual([
+      [523, false],
+      [7, false],
+      [5, true],
+    ])
+  })
+
+  test('goes on from what the file knows that takes the place of a deleted one, and passes nothing over', async () => {
+    const node = await start({ archive: archive() })
+    node.spool.onNewFile(() => {
+      node.delivery.reopen()
+    })
+    await node.append(20)
+    await until('the archive', () => positionOf(node, 'archive') === node.last())
+    const { trail } = node.spool.status()
+    rmSync(join(folder, 'spool'), { recursive: true })
+    await until('another trail', () => node.spool.status().trail !== trail)
+    await node.append(5)
+    await node.stop(never)
+    const lines = linesOfArchive().map((line) => JSON.parse(line) as { trail: string; sequence: string })
+    const later = lines.filter((line) => line.trail !== trail).map(({ sequence }) => Number(sequence))
+    expect(later).toEqual(Array.from({ length: node.spool.status().lastSequence }, (_, index) => index + 1))
+    expect(node.spool.status().waitingRecords).toBe(0)
   })
 
   test('to a new sink begins with what the spool still has', async () => {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { rmSync } from 'node:fs'
 import { v7 as uuidv7 } from 'uuid'
+import { encodeEvent } from '../../src/audit/record.ts'
+import { Acknowledgements } from '../../src/spool/appending/acknowledgements.ts'
 import { Spool } from '../../src/spool/spool.ts'
 import { type FakeSpoolWorker, fakeSpoolWorker } from '../fakes/spool-worker.ts'
 import { cursorAt, keptIn, newAccess, newDecision, newFolder, openingIn } from './opening.ts'
@@ -92,6 +94,44 @@ describe('an answer that waits for Kafka', () => {
       ['allow', false],
       ['deny', true],
     ])
+  })
+
+  test('waits for Kafka again in a new file, where nothing is left of the old one, and no position comes twice', async () => {
+    await open(60_000)
+    await Promise.all(Array.from({ length: 20 }, () => spool.record(newAccess())))
+    const { lastPosition, trail } = spool.status()
+    spool.advance(cursorAt('kafka', lastPosition))
+    rmSync(dir, { recursive: true })
+    await waitFor(() => spool.status().trail !== trail)
+    expect(keptIn(dir)[0]?.data['previous']).toMatchObject({ trail })
+    const { id, event, ifLate } = newDecision()
+    let answer: boolean | undefined
+    const appended = spool.append(event, { ifLate }).then((kept) => (answer = kept))
+    await waitFor(() => spool.status().lastSequence >= 3)
+    expect(spool.status().lastPosition).toBe(lastPosition + 3)
+    // What delivery had still to say of the old file.
+    spool.advance(cursorAt('kafka', lastPosition))
+    await turns(50)
+    expect(answer).toBeUndefined()
+    expect(spool.status().waitingRecords).toBe(3)
+    spool.advance(cursorAt('kafka', spool.status().lastPosition))
+    expect(await appended).toBe(true)
+    expect(await said(id)).toEqual([['allow', false]])
+  })
+
+  test('waits for Kafka again although the new file’s positions begin anew', async () => {
+    const acknowledgements = new Acknowledgements(['kafka'])
+    acknowledgements.committed(524, 0)
+    acknowledgements.advance('kafka', 524, 0)
+    acknowledgements.beginAnew()
+    acknowledgements.committed(3, 10)
+    const answers: boolean[] = []
+    const wait = { mayWait: false, state: 'taken', timer: undefined, replacement: undefined } as const
+    const { event, ...rest } = { event: encodeEvent(newAccess()), kind: 'decision', time: new Date() } as const
+    acknowledgements.waitFor({ ...wait, ...rest, event, settle: (kept) => answers.push(kept) }, 2)
+    expect([answers, acknowledgements.lacking, acknowledgements.ageMs(15)]).toEqual([[], ['kafka'], 5])
+    acknowledgements.advance('kafka', 3, 15)
+    expect([answers, acknowledgements.lacking]).toEqual([[true], []])
   })
 
   test('waits again where Kafka lost what it had', async () => {

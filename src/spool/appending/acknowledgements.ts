@@ -59,6 +59,13 @@ export class Acknowledgements {
     this.#waiting = waiting
   }
 
+  /** Another file has taken the place of the one that was spoken of: how far each sink is in it has to be heard first. */
+  beginAnew(): void {
+    for (const sink of this.#reached.keys()) this.#reached.set(sink, 0)
+    this.#unacknowledged = []
+    this.#committedUpTo = 0
+  }
+
   /** How long the oldest record has lacked a sink, in milliseconds; 0 where every sink has everything. */
   ageMs(nowMs: number): number {
     const [oldest] = this.#unacknowledged

@@ -45,9 +45,8 @@ export class Outcomes {
     }
   }
 
-  /** What became of a batch that was uncertain. */
+  /** What became of a batch that was uncertain. Its cursors were the lost file's. */
   resolved(batch: Batch, fate: Fate): void {
-    this.#waiting.cursors.restore(batch.cursors)
     switch (fate) {
       case 'kept':
         for (const one of batch.pending) this.#onKept(one, 0)

@@ -10,8 +10,9 @@ export interface LostFile {
   /** Why the next opening must not believe the file; null where nothing speaks against it. */
   readonly distrust: string | null
   readonly trail: string
-  /** Number of its last record that is known to be committed. */
+  /** Number of its last record that is known to be committed, and where that stood. */
   readonly sequence: number
+  readonly position: number
 }
 
 /** What is told of a file that was lost, step by step. */
@@ -99,8 +100,8 @@ export class Reopening {
   }
 }
 
-function endOf({ trail, sequence }: LostFile): KnownEnd {
-  return { trail, sequence, hash: null, from: 'writer' }
+function endOf({ trail, sequence, position }: LostFile): KnownEnd {
+  return { trail, sequence, hash: null, position, from: 'writer' }
 }
 
 function pauseAfter(openings: number): number {

@@ -213,9 +213,9 @@ export class Writer {
     this.#problem = { code, message, retryable: true }
     this.#outcomes.uncertain(batch)
     this.#context.onLostFile()
-    const { trail, lastSequence: sequence } = this.#state
+    const { trail, lastSequence: sequence, lastPosition: position } = this.#state
     // A thread that ended by itself leaves a file that can be judged like that of a process that was killed.
-    const lost = { problem: this.#problem, distrust: this.#ended ? null : message, trail, sequence }
+    const lost = { problem: this.#problem, distrust: this.#ended ? null : message, trail, sequence, position }
     await this.#opened.leave()
     const tellProblem = (problem: SpoolProblem): void => {
       this.#problem = problem
@@ -227,6 +227,8 @@ export class Writer {
 
   #goOn(opened: OpenedSpool, batch: Batch, fate: Fate): void {
     this.#opened = opened
+    // What was said of the old file need not hold of this one; delivery says anew where each sink is.
+    this.#waiting.cursors.take()
     this.#ended = false
     this.#distrusted = undefined
     this.#openedAtMs = performance.now()

@@ -82,12 +82,12 @@ export class Holdings {
     for (const cursor of this.#cursors) this.#saveCursor(cursor)
   }
 
-  /** Takes the sinks' steps; none goes beyond `last`, the last position in the file. */
+  /** Takes the sinks' steps. One beyond `last`, the last position in the file, is not a step in this file. */
   moveCursors(moves: readonly Cursor[], last: number): void {
     for (const { sink, position, mark, rewound } of moves) {
       const before = this.#cursors.find((cursor) => cursor.sink === sink)
-      if (before === undefined || (position < before.position && !rewound)) continue
-      const cursor = { sink, position: Math.min(position, last), mark }
+      if (before === undefined || position > last || (position < before.position && !rewound)) continue
+      const cursor = { sink, position, mark }
       this.#cursors = this.#cursors.map((one) => (one === before ? cursor : one))
       this.#saveCursor(cursor)
     }

@@ -125,7 +125,11 @@ function gatherTrails(
   const said: readonly Testimony[] = [
     ...sources.flatMap(({ sql }) => rowsOf(sql, 'trails').map(testimonyOfRow)),
     ...byHead.map((end) => ({ end, closed: false, by: isLatest ? ('latest head' as const) : ('head' as const) })),
-    ...known.map(({ from, ...end }) => ({ end: { ...end, position: null }, closed: false, by: from })),
+    ...known.map(({ from, ...end }) => ({
+      end: { ...end, position: end.position ?? null },
+      closed: false,
+      by: from,
+    })),
   ]
   const names = [...new Set(said.map(({ end }) => end.trail))]
   const trails = names.map((trail) =>
@@ -168,7 +172,8 @@ function joined(trail: string, said: readonly Testimony[]): TrailEvidence {
   }
 }
 
-function byAge(one: TrailEvidence, other: TrailEvidence): number {
+/** Positions and ids both grow with time; of a trail that only others know, there is no position. */
+export function byAge(one: TrailEvidence, other: TrailEvidence): number {
   if (one.base !== null && other.base !== null) return one.base - other.base
   return isNewer(one.trail, other.trail) ? 1 : -1
 }

@@ -35,7 +35,9 @@ function rangesOf(sql: Sql, evidence: Evidence, trail: TrailEvidence): readonly 
     return trail.sequence < from ? [] : [{ from, to: trail.sequence }]
   }
   const { base } = trail
-  const first = Math.max(evidence.delivered, base) + 1
+  // Where the cursors are gone too, what the archive has is all that is known to be delivered.
+  const delivered = evidence.cursors.length === 0 ? base + trail.delivered : evidence.delivered
+  const first = Math.max(delivered, base) + 1
   const last = base + trail.sequence
   const present = sql.iterate(
     'SELECT position FROM records WHERE position BETWEEN ? AND ? ORDER BY position',

@@ -7,7 +7,7 @@ import { placeOf } from '../file/line-place.ts'
 import type { SpoolOpening } from '../protocol.ts'
 import { fileName, headName } from '../file/schema.ts'
 import { digestOf, Sql } from '../file/sql.ts'
-import { type Evidence, gatherEvidence, type TrailEvidence } from './evidence.ts'
+import { byAge, type Evidence, gatherEvidence, type TrailEvidence } from './evidence.ts'
 import { missingGaps } from './missing.ts'
 import { Rebuild } from './rebuild.ts'
 import { newPath, putInPlace, type SetAside } from './set-aside.ts'
@@ -63,7 +63,7 @@ function asFound(sql: Sql, { trails }: Evidence, bases: ReadonlyMap<string, numb
       const named = last > known.named.sequence ? { sequence: last, hash: hashAt(sql, trail, last) } : known.named
       return { ...withBase, sequence: Math.max(last, known.sequence), named }
     })
-    .sort((one, other) => (one.base ?? Infinity) - (other.base ?? Infinity))
+    .sort(byAge)
 }
 
 function unknownTrail(trail: string): TrailEvidence {

@@ -54,7 +54,7 @@ describe('a file that fails for good', () => {
     await open()
     const before = newDecision()
     expect(await spool.append(before.event)).toBe(true)
-    const { trail, lastSequence } = spool.status()
+    const { trail, lastSequence, lastPosition } = spool.status()
     disk.fail('SPOOL_FAILED', false)
     const denied = newDecision()
     expect(await spool.append(denied.event, { ifLate: denied.ifLate })).toBe(false)
@@ -66,7 +66,7 @@ describe('a file that fails for good', () => {
     expect(await spool.append(after.event)).toBe(true)
     expect(disk.openings[1]).toMatchObject({
       distrust: 'the disk says SPOOL_FAILED',
-      known: [{ trail, sequence: lastSequence, hash: null, from: 'writer' }],
+      known: [{ trail, sequence: lastSequence, hash: null, position: lastPosition, from: 'writer' }],
     })
     expect(steps.map(({ step }) => step)).toEqual(['lost', 'reopened'])
     const records = await ended()

@@ -65,6 +65,20 @@ test('new files that are whole are put in their place', () => {
   expect(openAgain()).toEqual(['opened'])
 })
 
+test('positions go on behind those that the writer used, and its trail is the one that is named, where nothing else is left', () => {
+  const [older, last] = [openingIn(dir).trail, openingIn(dir).trail]
+  rmSync(dir, { recursive: true })
+  const known = [
+    { trail: older, sequence: 90, hash: null, from: 'archive' },
+    { trail: last, sequence: 24, hash: null, position: 524, from: 'writer' },
+  ] as const
+  const store = new SpoolStore(openingIn(dir, { known }), () => new Date())
+  store.append([], [{ sink: 'archive', position: 2000, mark: null, rewound: false }])
+  expect(store.previous).toEqual({ trail: last, sequence: 0 })
+  expect(store.state()).toMatchObject({ lastPosition: 526, waitingRecords: 2 })
+  store.close()
+})
+
 test('a marker that names no folder does no harm', () => {
   writeFileSync(join(dir, 'setting-aside'), '')
   expect(openAgain()).toEqual(['opened'])
