@@ -10,8 +10,10 @@ export type TopicCheck = 'enforce' | 'warn'
 export interface CheckedTopicOptions {
   readonly topic: string
   readonly topicCheck: TopicCheck
-  /** Looks at the topic. Rejects where no broker tells, and when the signal ends the look. */
-  readonly inspect: (signal: AbortSignal) => Promise<readonly TopicDifference[]>
+  /** Looks at the topic; undefined where there is none. Rejects where no broker tells, and when the signal ends the look. */
+  readonly inspect: (signal: AbortSignal) => Promise<readonly TopicDifference[] | undefined>
+  /** Says that there is no topic. */
+  readonly absent: () => CountersignError
   /** Told after each look; empty where all is well. */
   readonly topicProblems: (problems: readonly string[]) => void
   readonly log: Log
@@ -24,7 +26,8 @@ const againMs = 30_000
 
 /**
  * Delivers to a topic that is as a trail needs it: looked at before the first delivery, and every five minutes. With `enforce`,
- * `deliver` rejects with KAFKA_TOPIC_WRONG (retryable) from the look that finds a grave difference to the one that finds none.
+ * `deliver` rejects with KAFKA_TOPIC_WRONG (retryable) from the look that finds a grave difference to the one that finds none, and
+ * where there is no topic, until there is one that was looked at.
  */
 export class CheckedTopic implements Sink {
   readonly #sink: Sink
@@ -50,9 +53,14 @@ export class CheckedTopic implements Sink {
   }
 
   async #look(): Promise<void> {
-    const { inspect, topicCheck, log, nowMs } = this.#options
+    const { inspect, absent, topicCheck, log, nowMs } = this.#options
     try {
       const found = await inspect(this.#closing.signal)
+      if (found === undefined) {
+        // What is made in its place was never seen.
+        this.#found = undefined
+        throw absent()
+      }
       this.#tell(found)
       this.#found = found
       this.#dueMs = nowMs() + (this.#isRefused(found) ? 0 : everyMs)

@@ -39,23 +39,31 @@ export function createKafkaSink(settings: KafkaSinkSettings, context: KafkaSinkC
   const explain = (thrown: unknown) => explainKafkaFault(thrown, { brokers, topic, login: loginName(sasl) })
   const newLaneProducer = () => newProducer(settings, context, requestTimeoutMs)
   const lane = new KafkaLane({ topic, replica, mark, requestTimeoutMs, newProducer: newLaneProducer, explain, log })
+  const absent = () => explain({ type: 'UNKNOWN_TOPIC_OR_PARTITION' })
   const inspect = (signal: AbortSignal) =>
     inspectTopic(settings, context, signal).catch((thrown: unknown) => {
       throw explain(thrown)
     })
-  return new CheckedTopic(lane, { topic, topicCheck, inspect, topicProblems, log, nowMs: () => performance.now() })
+  return new CheckedTopic(lane, {
+    topic,
+    topicCheck,
+    inspect,
+    absent,
+    topicProblems,
+    log,
+    nowMs: () => performance.now(),
+  })
 }
 
 async function inspectTopic(
   settings: KafkaSinkSettings,
   { replica, log }: KafkaSinkContext,
   signal: AbortSignal,
-): Promise<readonly TopicDifference[]> {
+): Promise<readonly TopicDifference[] | undefined> {
   const { topic } = settings
   const clientId = clientIdOf(replica)
   const found = await withAdmin(settings, { clientId, log, signal }, (admin) => describeTopic(admin, topic))
-  // The lane says that there is none, and what to do.
-  return found === undefined ? [] : topicDifferences(found, settings)
+  return found && topicDifferences(found, settings)
 }
 
 function clientIdOf(replica: string): string {

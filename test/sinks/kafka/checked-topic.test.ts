@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { CountersignError } from '../../../src/errors.ts'
 import { CheckedTopic, type TopicCheck } from '../../../src/sinks/kafka/checked-topic.ts'
 import { type TopicDifference } from '../../../src/sinks/kafka/topic-rules.ts'
 import { makeRecords } from '../../contract/sink.ts'
@@ -16,7 +17,7 @@ const slight: TopicDifference = { ...grave, what: 'retention.ms', grave: false }
 
 /** A topic that is as it is told to be, and a sink behind the check. */
 class Scene {
-  found: readonly TopicDifference[] | Error = []
+  found: readonly TopicDifference[] | undefined | Error = []
   nowMs = 0
   looks = 0
   delivered = 0
@@ -40,6 +41,7 @@ class Scene {
         if (this.found instanceof Error) throw this.found
         return this.found
       },
+      absent: () => new CountersignError('KAFKA_UNAVAILABLE', 'there is no topic', { retryable: true }),
       topicProblems: (problems) => this.problems.push(problems),
       log: (level, message) => this.logged.push(`${level}: ${message}`),
       nowMs: () => this.nowMs,
@@ -117,6 +119,37 @@ describe('a topic that can lose records', () => {
     scene.found = [slight]
     await scene.deliver()
     expect(scene).toMatchObject({ delivered: 1, problems: [[expect.stringContaining('retention.ms')]] })
+  })
+})
+
+describe('a topic that is not there', () => {
+  test('is looked for before each delivery, so that a wrong one gets nothing once it is made', async () => {
+    const scene = new Scene('enforce')
+    scene.found = undefined
+    await expect(scene.deliver()).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE', message: 'there is no topic' })
+    scene.found = [grave]
+    await expect(scene.deliver()).rejects.toMatchObject({ code: 'KAFKA_TOPIC_WRONG' })
+    scene.found = []
+    await scene.deliver()
+    expect(scene).toMatchObject({ looks: 3, delivered: 1 })
+  })
+
+  test('any more, because it was deleted, is looked for again too, whatever it was like before', async () => {
+    const scene = new Scene('enforce')
+    await scene.deliver()
+    scene.found = undefined
+    scene.nowMs = 5 * minute
+    await expect(scene.deliver()).rejects.toMatchObject({ message: 'there is no topic' })
+    scene.found = [grave]
+    await expect(scene.deliver()).rejects.toMatchObject({ code: 'KAFKA_TOPIC_WRONG' })
+    expect(scene).toMatchObject({ looks: 3, delivered: 1 })
+  })
+
+  test('is left to the sink where a warning is enough', async () => {
+    const scene = new Scene('warn')
+    scene.found = undefined
+    await scene.deliver()
+    expect(scene).toMatchObject({ delivered: 1, problems: [] })
   })
 })
 
