@@ -138,7 +138,7 @@ describe('delivery to one sink', () => {
 
   test('goes on from where the new file needs it, where the spool’s file was replaced during a delivery', async () => {
     const scene = new Scene()
-    const { deliver: take } = scene.sink
+    const take = scene.sink.deliver.bind(scene.sink)
     scene.sink.deliver = async (records) => {
       const outcome = await take(records)
       if (scene.given.length === 2) Object.assign(scene.lane, { file: 1, position: 2 })

@@ -98,6 +98,8 @@ describe('an answer that waits for Kafka', () => {
 
   test('waits for Kafka again in a new file, where nothing is left of the old one, and no position comes twice', async () => {
     await open(60_000)
+    await spool.close()
+    await open(60_000)
     await Promise.all(Array.from({ length: 20 }, () => spool.record(newAccess())))
     const { lastPosition, trail } = spool.status()
     spool.advance(cursorAt('kafka', lastPosition))

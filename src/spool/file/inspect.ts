@@ -1,9 +1,11 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TrailGap } from '../../audit/event-data.ts'
 import { CountersignError, type ErrorCode } from '../../errors.ts'
 import { CheckedReader } from './checked-reader.ts'
 import { isEmpty, openReadOnly, versionOf } from './database.ts'
 import { spoolFault } from './faults.ts'
+import { readFindings } from './findings.ts'
 import type { HeadReading, TrailEnd } from './head.ts'
 import { readExtent } from './holdings.ts'
 import { placeOfRow } from './line-place.ts'
@@ -37,7 +39,7 @@ export function inspect(opening: SpoolOpening, head: HeadReading): Verdict {
   const { dir, distrust, known } = opening
   if (exists(join(dir, rescueName))) return unsound('SPOOL_REPLACED', 'the file was taken away under its writer')
   if (!exists(join(dir, fileName))) return inspectAbsence(head, known, join(dir, fileName))
-  if (distrust !== null) return unsound('SPOOL_DAMAGED', distrust)
+  if (distrust !== null && !isFresh(join(dir, fileName))) return unsound('SPOOL_DAMAGED', distrust)
   if (head.kind === 'absent') return unsound('SPOOL_DAMAGED', 'the file’s head is gone')
   if (head.kind === 'damaged') return unsound('SPOOL_DAMAGED', 'the file’s head is damaged')
   try {
@@ -114,6 +116,7 @@ function isInHole(sql: Sql, position: number): boolean {
 function compareWithKnown(sql: Sql, known: readonly KnownEnd[]): void {
   const trails = undeliveredTrails(sql, -1)
   const { floor } = readExtent(sql)
+  const findings = readFindings(sql)
   for (const { trail, sequence, hash, from } of known) {
     const own = trails.find((one) => one.trail === trail)
     if (own === undefined) {
@@ -121,10 +124,32 @@ function compareWithKnown(sql: Sql, known: readonly KnownEnd[]): void {
         throw rolledBack(`the spool does not know ${trail}, which ${from} knows`)
       continue
     }
-    if (own.sequence < sequence)
+    if (own.sequence < sequence && !findings.some((gap) => names(gap, trail, sequence)))
       throw rolledBack(`${from} knows record ${sequence} of ${trail}; the spool ends it at ${own.sequence}`)
     const position = own.position - own.sequence + sequence
     if (hash !== null) compareEnd(sql, { trail, sequence, hash, position }, floor)
+  }
+}
+
+/** Whether a gap that is still to be told names this record as missing. */
+function names({ trail: of, toSequence }: TrailGap, trail: string, sequence: number): boolean {
+  return of === trail && toSequence !== null && Number(toSequence) >= sequence
+}
+
+/**
+ * Whether the file was made by a rescue and no trail has begun in it: then it has never been written to by those who distrust it, and a
+ * second rescue would only make another copy.
+ */
+function isFresh(path: string): boolean {
+  try {
+    const sql = new Sql(openReadOnly(path))
+    try {
+      return readFindings(sql).length > 0
+    } finally {
+      sql.database.close()
+    }
+  } catch {
+    return false
   }
 }
 

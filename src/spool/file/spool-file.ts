@@ -11,6 +11,7 @@ import { type Extent, readExtent } from './holdings.ts'
 import { fileName, headName, rescueName } from './schema.ts'
 import { Scrub } from './scrub.ts'
 import { Sql } from './sql.ts'
+import { copyWaiting } from './waiting-copy.ts'
 import { FileWatch } from './watch.ts'
 
 /** A file up to this size is looked through as a whole (SQLite's quick_check: 1 ms for each MB). */
@@ -106,8 +107,8 @@ export class SpoolFile {
   }
 
   /**
-   * Lets go of everything and leaves the files as they are. Where the file is no longer the one under its name, a copy of it is left
-   * there for the next opening.
+   * Lets go of everything and leaves the files as they are. Where the file is no longer the one under its name, a copy of what a sink
+   * lacks is left there for the next opening.
    */
   abandon(fault?: CountersignError): void {
     if (fault?.code === 'SPOOL_REPLACED') this.#leaveCopy()
@@ -122,8 +123,8 @@ export class SpoolFile {
     const path = join(this.#dir, rescueName)
     const part = `${path}.part`
     try {
-      rmSync(part, { force: true })
-      this.sql.database.prepare('VACUUM INTO ?').run(part)
+      for (const name of [part, `${part}-journal`]) rmSync(name, { force: true })
+      copyWaiting(this.sql, part)
       const copy = openSync(part, 'r')
       fsyncSync(copy)
       closeSync(copy)

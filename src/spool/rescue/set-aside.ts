@@ -6,7 +6,8 @@ import { fileName, headName, rescueName, setAsideName } from '../file/schema.ts'
 /** Names the folder that the files go to while they are on their way. */
 const markerName = 'setting-aside'
 const newSuffix = '.rescued'
-const names = [fileName, `${fileName}-wal`, `${fileName}-shm`, headName, rescueName] as const
+const databaseNames = [fileName, `${fileName}-wal`, `${fileName}-shm`] as const
+const names = [...databaseNames, headName, rescueName] as const
 
 /** What was found, kept beside the files that were set aside. */
 export interface SetAside {
@@ -19,20 +20,16 @@ export interface SetAside {
 const reportName = 'why.json'
 
 /**
- * Takes the spool's files out of the way, into a folder of their own; none is deleted. Until `putInPlace` returns, every opening comes
+ * Takes the spool's files out of the way, into a folder of their own; none is deleted or overwritten. Until `putInPlace` returns, every opening comes
  * back here and gets the same answer, however often the process dies in between.
  */
 export function setAside(dir: string, reason: SetAside['reason'], why: string, now: Date): SetAside {
   const folder = newFolder(dir, now)
-  writeFileSync(join(folder, reportName), `${JSON.stringify({ reason, why, at: now.toISOString() }, null, 2)}\n`, {
-    mode: 0o600,
-  })
-  syncFile(join(folder, reportName))
-  syncFolder(folder)
+  writeReport(folder, { reason, why, at: now.toISOString() })
   writeFileSync(join(dir, markerName), folder.slice(dir.length + 1), { mode: 0o600 })
   syncFile(join(dir, markerName))
   syncFolder(dir)
-  moveFiles(dir, folder)
+  moveFiles(dir, folder, names)
   return { folder, reason, why }
 }
 
@@ -50,7 +47,9 @@ export function interruptedSetAside(dir: string): SetAside | undefined {
     return undefined
   }
   for (const name of names) rmSync(join(dir, `${name}${newSuffix}`), { force: true })
-  moveFiles(dir, folder)
+  moveFiles(dir, folder, names)
+  // What is still there came after those that were moved.
+  moveStranger(dir, names)
   const { reason, why } = JSON.parse(readFileSync(join(folder, reportName), 'utf8')) as SetAside
   return { folder, reason, why }
 }
@@ -71,18 +70,40 @@ export function putInPlace(dir: string): void {
 /** The head first: where the process dies in between, the database is still under its new name and follows at the next start. */
 function renameNew(dir: string): void {
   const made = [headName, fileName].filter((name) => existsSync(newPath(dir, name)))
+  moveStranger(
+    dir,
+    made.flatMap((name) => (name === fileName ? databaseNames : [name])),
+  )
   for (const name of made) renameSync(newPath(dir, name), join(dir, name))
   if (made.length > 0) syncFolder(dir)
 }
 
 /** The database before its journal: a database that is left alone would be taken for one without a journal. */
-function moveFiles(dir: string, folder: string): void {
-  for (const name of names) {
+function moveFiles(dir: string, folder: string, which: readonly string[]): void {
+  for (const name of which) {
     const [from, to] = [join(dir, name), join(folder, name)]
     if (existsSync(from) && !existsSync(to)) renameSync(from, to)
   }
   syncFolder(folder)
   syncFolder(dir)
+}
+
+/** Takes away what somebody put in the place of files that are being set aside, or of new ones: it is no part of this spool. */
+function moveStranger(dir: string, which: readonly string[]): void {
+  const there = which.filter((name) => existsSync(join(dir, name)))
+  if (there.length === 0) return
+  const now = new Date()
+  const folder = newFolder(dir, now)
+  const why = 'somebody put it here while the files that were in its place were being set aside'
+  writeReport(folder, { reason: 'SPOOL_REPLACED', why, at: now.toISOString() })
+  moveFiles(dir, folder, there)
+}
+
+function writeReport(folder: string, report: Pick<SetAside, 'reason' | 'why'> & { readonly at: string }): void {
+  const path = join(folder, reportName)
+  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`, { mode: 0o600 })
+  syncFile(path)
+  syncFolder(folder)
 }
 
 function newFolder(dir: string, now: Date): string {
