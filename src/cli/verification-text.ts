@@ -30,7 +30,7 @@ function trailCells(
   // Replica, and both ends of the UUID.
   const name = inFull ? trail : `${trail.slice(0, -28)}…${trail.slice(-8)}`
   const state = whole ? (endProven ? 'proven' : end) : 'BROKEN'
-  const covered = signed === null ? '-' : signed.size.toLocaleString('en')
+  const covered = signed?.key == null ? '-' : signed.size.toLocaleString('en')
   return [name, records.toLocaleString('en'), minuteOf(from, inFull), minuteOf(to, inFull), covered, state]
 }
 
@@ -44,10 +44,10 @@ function notesText(notes: readonly string[]): string {
   return shown.join('')
 }
 
-function verdictText({ verdict, bad, totals }: Verification): string {
+function verdictText({ verdict, bad, totals, trails }: Verification): string {
   switch (verdict) {
     case 'whole':
-      return `Whole: ${counted(totals.records, 'record')} in ${counted(totals.trails, 'trail')}; every hash, sequence and link holds${duplicatesIn(totals.duplicates)}.`
+      return `Whole: ${counted(totals.records, 'record')} in ${counted(totals.trails, 'trail')}; every hash, sequence and link holds${duplicatesIn(totals.duplicates)}${unsignedIn(trails)}.`
     case 'broken':
       return bad.map((problem, index) => `${index === 0 ? 'BROKEN: ' : 'Also: '}${problemText(problem)}`).join('\n')
     case 'empty':
@@ -57,6 +57,12 @@ function verdictText({ verdict, bad, totals }: Verification): string {
 
 function duplicatesIn(count: number): string {
   return count === 0 ? '' : ` (${counted(count, 'record')} met again, byte for byte the same)`
+}
+
+/** What a whole result does not say, where no signature stands behind any of it. */
+function unsignedIn(trails: readonly VerifiedTrail[]): string {
+  if (trails.some(({ signed }) => typeof signed?.key === 'string')) return ''
+  return trails.some(({ signed }) => signed !== null) ? '; no signature was checked' : '; no checkpoint signs any of it'
 }
 
 /** One problem in words: what it is, of which record, and where. */

@@ -30,12 +30,16 @@ export function kindOf(record: ParsedRecord): string {
 /** What `opened` says, where this record is one. */
 export function openedBy(record: ParsedRecord): OpenedTrail | undefined {
   if (record.type !== eventTypes.trail || textAt(record, 'change') !== 'opened') return undefined
+  const verifierKey = textAt(record, 'verifierKey')
+  const key = verifierKey === undefined ? {} : { verifierKey }
   const [trail, sequence, hash] = ['trail', 'sequence', 'hash'].map((name) => textAt(record, 'previous', name))
-  if (trail === undefined || sequence === undefined || hash === undefined) return { previous: null }
-  return { previous: { trail, sequence: /^[0-9]{16}$/.test(sequence) ? Number(sequence) : 0, hash } }
+  if (trail === undefined || sequence === undefined || hash === undefined) return { previous: null, ...key }
+  return { previous: { trail, sequence: /^[0-9]{16}$/.test(sequence) ? Number(sequence) : 0, hash }, ...key }
 }
 
 export interface OpenedTrail {
   /** The end of the trail before it, as it names it. */
   readonly previous: { readonly trail: string; readonly sequence: number; readonly hash: string } | null
+  /** The key that its checkpoints are signed with. */
+  readonly verifierKey?: string
 }

@@ -40,6 +40,8 @@ export interface DataFolder {
 /** Reads a spool, given by its folder, beside its writer. */
 export interface SpoolSource {
   after(position: number, limit: number): readonly SpooledRecord[]
+  /** How far a sink has got; `mark` is its own note on that, null where it makes none. */
+  cursor?(sink: string): { readonly position: number; readonly mark: string | null }
   close(): void
 }
 

@@ -45,7 +45,7 @@ ${trails[1]}        3  2026-11-22 10:01  2026-11-22 10:01       -  open
 Note: signatures were not checked: no key is known; --keys takes those that you trust
 Note: ${trails[0]}: end not proven: the trail that follows names it; no checkpoint signs any of it
 Note: ${trails[1]}: end not proven: it is still being written, or nothing says what its last record was; no checkpoint signs any of it
-Whole: 8 records in 2 trails; every hash, sequence and link holds.
+Whole: 8 records in 2 trails; every hash, sequence and link holds; no checkpoint signs any of it.
 `.trimStart(),
     )
   })
@@ -124,11 +124,33 @@ describe('verify of exported files, as a real spool wrote them', () => {
   test('finds by --state what was cut off since, and keeps what it knows', async () => {
     const state = place('state.json')
     await exported(lines, '--state', state)
-    const known = readFileSync(state, 'utf8')
+    const known = trailsIn(state)
     const { exitCode, out } = await exported(lines.slice(0, -3), '--state', state)
     expect(exitCode).toBe(1)
     expect(out).toContain('BROKEN: rolled-back: trail ')
-    expect(readFileSync(state, 'utf8')).toBe(known)
+    expect(trailsIn(state)).toEqual(known)
+  })
+
+  function trailsIn(state: string): unknown {
+    return (JSON.parse(readFileSync(state, 'utf8')) as { trails: unknown }).trails
+  }
+
+  test('says that a state file is not there yet, and that a file of checkpoints has none', async () => {
+    writeFileSync(place('none.ndjson'), '')
+    const known = ['--state', place('new.json'), '--checkpoints', place('none.ndjson')]
+    const { exitCode, out } = await exported(lines, ...known)
+    expect(exitCode).toBe(0)
+    expect(out).toContain(`Note: --state: there is no ${place('new.json')} yet: this run is the first`)
+    expect(out).toContain(`Note: --checkpoints: ${place('none.ndjson')} holds no checkpoint that is trusted`)
+    expect((await exported(lines, '--state', place('new.json'))).out).not.toContain('--state: ')
+  })
+
+  test('names the line of an outside checkpoint whose trail is not there', async () => {
+    const checkpoints = lines.filter((line) => line.includes('"type":"io.countersign.checkpoint.v1"'))
+    writeFileSync(place('outside.ndjson'), checkpoints.map((line) => `${line}\n`).join(''))
+    const first = lines.filter((line) => JSON.parse(line).trail === JSON.parse(lines[0] ?? '').trail)
+    const { out } = await exported(first, '--checkpoints', place('outside.ndjson'))
+    expect(out).toContain(` at ${place('outside.ndjson')}:${String(checkpoints.length)}: the trail is missing`)
   })
 
   test.each(['', '{}', '{"version":2,"trails":{}}', '{"version":1,"trails":{"a":{"sequence":1}}}'])(

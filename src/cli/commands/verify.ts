@@ -8,7 +8,7 @@ import { readVerifierKeys } from '../../keys/verifier-keys.ts'
 import { Expectations } from '../../readers/verify/expectation.ts'
 import { fileParts } from '../../readers/verify/file-parts.ts'
 import { expectCheckpoints } from '../../readers/verify/outside-checkpoints.ts'
-import { expectState, stateOf } from '../../readers/verify/state.ts'
+import { expectState, stateOf, type Remembered } from '../../readers/verify/state.ts'
 import { topicParts } from '../../readers/verify/topic-parts.ts'
 import { verifyFolder } from '../../readers/verify/verify-folder.ts'
 import { verifyParts, withMore, type Verification, type VerifyOptions } from '../../readers/verify/verify.ts'
@@ -30,6 +30,7 @@ interface VerifyFlags {
   readonly state?: string
   readonly checkpoints?: string
   readonly once?: true
+  readonly partial?: true
   readonly json?: true
 }
 
@@ -71,6 +72,7 @@ export function verifyCommand(io: Io, readLanes: ReadLanes = () => ({})): Comman
     .option('--checkpoints <file>', 'checkpoints that were kept outside the trail, one record a line')
     .option('--proof <file>', 'checks what "countersign prove" wrote, by itself; needs --keys')
     .option('--once', 'a record that comes twice is a failure in topics and exports too')
+    .option('--partial', 'the files begin somewhere in the trails: verified from the first record that is there')
     .option('--json', 'the result as one JSON object')
     .addHelpText('after', examples)
     .configureOutput(commanderOutput(io))
@@ -86,7 +88,7 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags, r
     if (flags.proof !== undefined) return verifyProof(io, { ...flags, proof: flags.proof })
     const trust = trustFor(files, flags)
     const expectations = new Expectations()
-    if (flags.state !== undefined) expectState(flags.state, expectations)
+    const remembered = flags.state === undefined ? undefined : expectState(flags.state, expectations)
     // Before the records: what they cover must be there by then.
     const outside = flags.checkpoints === undefined ? [] : outsideOf(flags.checkpoints, trust, expectations)
     const progress = io.progress === undefined ? {} : { onProgress: showing(io) }
@@ -98,11 +100,11 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags, r
     }
     const result = withMore(await verifySource(files, flags, options, readLanes), {
       bad: outside,
-      notes: notesOn(trust),
+      notes: [...notesOn(trust), ...notesOnKnown(flags, remembered, expectations)],
     })
     io.progress?.('')
-    if (flags.state !== undefined && result.verdict === 'whole') {
-      replaceFile('--state', flags.state, stateOf(result, new Date()), 0o600)
+    if (flags.state !== undefined && result.verdict !== 'empty') {
+      replaceFile('--state', flags.state, stateOf(result, new Date(), remembered), 0o600)
     }
     const trusted = { trust: trust.by }
     io.out(flags.json === true ? JSON.stringify({ ...result, ...trusted }) : verificationText(result, io.columns))
@@ -115,7 +117,7 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags, r
   }
 }
 
-function refuseSeveral(files: readonly string[], { data, kafka, config, proof }: VerifyFlags): void {
+function refuseSeveral(files: readonly string[], { data, kafka, config, proof, partial }: VerifyFlags): void {
   const given = [
     files.length > 0,
     data !== undefined,
@@ -123,6 +125,7 @@ function refuseSeveral(files: readonly string[], { data, kafka, config, proof }:
     config !== undefined,
     proof !== undefined,
   ].filter(Boolean)
+  if (partial === true && files.length === 0) throw new CountersignError('USAGE', '--partial goes with files')
   if (given.length > 1) throw new CountersignError('USAGE', 'give one of --data, --kafka, --config, --proof and files')
 }
 
@@ -132,7 +135,7 @@ async function verifySource(
   options: VerifyOptions,
   readLanes: ReadLanes,
 ): Promise<Verification> {
-  if (files.length > 0) return verifyParts(await fileParts(files), options)
+  if (files.length > 0) return verifyParts(await fileParts(files, flags.partial), options)
   const target = topicOf(flags, readLanes)
   if (target === undefined) return verifyFolder(flags.data ?? defaultData, options)
   const opened = await openTopic(target.settings, target.topic)
@@ -181,6 +184,22 @@ function notesOn({ by }: Trust): readonly string[] {
     case 'nobody':
       return ['signatures were not checked: no key is known; --keys takes those that you trust']
   }
+}
+
+/** What was given to compare with, and has nothing. */
+function notesOnKnown(
+  { state, checkpoints }: VerifyFlags,
+  remembered: Remembered | undefined,
+  expectations: Expectations,
+): readonly string[] {
+  const notes: string[] = []
+  if (state !== undefined && remembered === undefined) {
+    notes.push(`--state: there is no ${state} yet: this run is the first, and is compared with none before it`)
+  }
+  if (checkpoints !== undefined && !expectations.has('checkpoints')) {
+    notes.push(`--checkpoints: ${checkpoints} holds no checkpoint that is trusted: nothing was compared with it`)
+  }
+  return notes
 }
 
 /** Shows the bytes that were read, twice a second at most. */

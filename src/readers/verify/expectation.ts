@@ -11,7 +11,7 @@ export interface Expectation {
   readonly from: Extract<SourceKind, 'state' | 'checkpoints' | 'archive'>
   /** Who says so, in words. */
   readonly by: string
-  /** Where the last of them stood. */
+  /** Where the last of them stood, or whose word it is. */
   readonly place?: Place
   /** Where it is said, where `place` is not known. */
   readonly saidAt?: Place
@@ -29,6 +29,10 @@ export class Expectations {
 
   of(trail: string): readonly Expectation[] {
     return (this.#trails.get(trail) ?? []).toSorted((a, b) => a.size - b.size)
+  }
+
+  has(from: Expectation['from']): boolean {
+    return [...this.#trails.values()].some((all) => all.some((known) => known.from === from))
   }
 
   trails(): readonly string[] {

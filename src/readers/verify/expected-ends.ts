@@ -11,7 +11,6 @@ export interface Reached {
   /** Undefined where it cannot be known. */
   readonly root: () => Buffer | undefined
   readonly place: Place
-  readonly at: string
 }
 
 /** Compares a trail with what an earlier run, outside checkpoints and manifests know of it. */
@@ -95,7 +94,7 @@ export class ExpectedEnds {
     if ((isSame ?? isSameRoot) === undefined || isSuspected || from === 'archive') return true
     this.provenTo = size
     this.provenBy = from
-    this.#vouched.upTo(size, reached.at)
+    this.#vouched.upTo(size)
     return true
   }
 }

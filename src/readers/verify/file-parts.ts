@@ -6,14 +6,21 @@ import type { Part, PartBlock } from './part.ts'
 
 const chunkBytes = 1024 * 1024
 
-/** Exported files: one record a line, `.zst` compressed; `-` is what comes on standard input. Throws INPUT_UNREADABLE. */
-export async function fileParts(files: readonly string[]): Promise<readonly Part[]> {
+/** Nothing that is known to have stood in a file is excused: a place there has a number above 0. */
+const begunBefore = { line: 0, why: 'what stood before is no part of this export (--partial)' }
+
+/**
+ * Exported files: one record a line, `.zst` compressed; `-` is what comes on standard input. `isPartial`: they begin somewhere in the
+ * trails. Throws INPUT_UNREADABLE.
+ */
+export async function fileParts(files: readonly string[], isPartial = false): Promise<readonly Part[]> {
   return Promise.all(
     files.map(async (file) => ({
       source: 'file' as const,
       name: file === '-' ? 'stdin' : file,
       stream: `file ${file}`,
       bytes: file === '-' ? undefined : await sizeOf(file),
+      ...(isPartial ? { removed: begunBefore } : {}),
       blocks: () => blocksOf(file),
     })),
   )

@@ -42,6 +42,8 @@ export interface Run {
   /** `recordedat` of the first and the last. */
   readonly from: string
   readonly to: string
+  /** How often a record has another minute than the one before it. */
+  readonly minutes: number
   /** Set where the trail's first record is the first here, and says that the trail was opened. */
   readonly opened: OpenedTrail | undefined
   /** Set where the first is a checkpoint: a run ends before each. */

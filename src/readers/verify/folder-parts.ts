@@ -41,7 +41,8 @@ export async function folderParts(
   try {
     const rows = spool === undefined ? [] : await collect(spoolBlocks(spool))
     const { segments, unknown, unfinished } = await listSegments(archiveDir)
-    const kept = spool === undefined ? [] : [spoolPart(spool, rows, segments.length === 0)]
+    const hadArchive = segments.length === 0 && spool !== undefined && deliveredToArchive(spool)
+    const kept = spool === undefined ? [] : [spoolPart(spool, rows, segments.length === 0 && !hadArchive)]
     const manifests = new SealedChecks(archiveDir)
     const sized = await Promise.all(
       segments.map((segment, index) => segmentPart(archiveDir, segment, index, manifests)),
@@ -49,7 +50,10 @@ export async function folderParts(
     return {
       parts: [...kept, ...sized],
       segments: segments.length,
-      problems: await readManifests(archiveDir, segments, expectations, manifests),
+      problems: [
+        ...(hadArchive ? [archiveIsGone] : []),
+        ...(await readManifests(archiveDir, segments, expectations, manifests)),
+      ],
       mismatches: manifests.mismatches,
       notes: [
         ...unknown.map((name) => `archive/${name} is not a segment and was not read`),
@@ -158,19 +162,43 @@ async function readManifests(
   return problems
 }
 
+/** The spool forgets the sinks that the settings no longer name; those of Kafka make notes. */
+function deliveredToArchive(spool: SpoolSource): boolean {
+  const { position, mark } = spool.cursor?.('archive') ?? { position: 0, mark: null }
+  return position > 0 && mark === null
+}
+
+const archiveIsGone: Problem = {
+  kind: 'missing',
+  trail: null,
+  sequence: null,
+  toSequence: null,
+  source: 'archive',
+  file: 'archive',
+  line: 0,
+  problem: 'the archive holds no segment, but the spool says that records were delivered to it',
+}
+
 function spoolPart(spool: SpoolSource, blocks: readonly PartBlock[], isAlone: boolean): Part {
   return {
     source: 'spool',
     name: 'spool',
     stream: 'spool',
     bytes: blocks.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    ...(isAlone ? { removed: { line: 0, why: 'what stood before has been delivered, and is not here' } } : {}),
+    ...(isAlone
+      ? { removed: { line: firstIn(blocks), why: 'what stood before has been delivered, and is not here' } }
+      : {}),
     async *blocks() {
       await Promise.resolve()
       yield* blocks
     },
     lineAt: (position) => Promise.resolve(lineIn(spool, position)),
   }
+}
+
+/** The first position that is left. */
+function firstIn(blocks: readonly PartBlock[]): number {
+  return blocks[0]?.numbers?.[0] ?? Infinity
 }
 
 function lineIn(spool: SpoolSource, position: number): Buffer | undefined {

@@ -16,6 +16,7 @@ export class OpenRun {
   #last: SoundRecord
   #closedAt: number | undefined
   #count = 0
+  #minutes = 0
   #hashes = Buffer.allocUnsafeSlow(32 * 16)
   #lines = new Uint32Array(16)
 
@@ -39,6 +40,7 @@ export class OpenRun {
     this.#lines[at] = line
     this.#hashes.write(found.hash, 32 * at, 32, 'hex')
     this.#tree.append(leafOf(found.hash))
+    if (isOtherMinute(this.#last.recordedAt, found.recordedAt)) this.#minutes += 1
     this.#last = found
     if (found.record !== undefined) this.#note(found.sequence, found.record)
   }
@@ -55,6 +57,7 @@ export class OpenRun {
       tree: this.#tree.nodes(),
       from: recordedAt,
       to: this.#last.recordedAt,
+      minutes: this.#minutes,
       opened: sequence === 1 && record !== undefined ? openedBy(record) : undefined,
       checkpoint: this.#checkpoint,
       closedAt: this.#closedAt,
@@ -79,4 +82,12 @@ export class OpenRun {
     this.#lines = new Uint32Array(2 * lines.length)
     this.#lines.set(lines)
   }
+}
+
+/** Where hours and minutes stand in a time. */
+const minuteAt = [11, 12, 14, 15]
+
+/** Of two days at the same minute it says no. */
+export function isOtherMinute(before: string, time: string): boolean {
+  return before !== time && minuteAt.some((at) => before.charCodeAt(at) !== time.charCodeAt(at))
 }

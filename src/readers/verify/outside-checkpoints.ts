@@ -6,7 +6,7 @@ import { eventTypes } from '../../audit/event.ts'
 import { CountersignError, messageOf } from '../../errors.ts'
 import { textAt } from '../members.ts'
 import type { Expectations } from './expectation.ts'
-import type { Problem, ProblemKind } from './problem.ts'
+import { placed, type Place, type Problem, type ProblemKind } from './problem.ts'
 import { readCheckpoint } from './read-checkpoint.ts'
 
 /**
@@ -21,8 +21,9 @@ export function expectCheckpoints(
 ): readonly Problem[] {
   const lines = readLines(file)
   return lines.flatMap((line, index) => {
-    const problem = expectCheckpoint(line, `${file}:${String(index + 1)}`, keys, expectations)
-    return problem === undefined ? [] : [{ ...problem, source: 'checkpoints' as const, file, line: index + 1 }]
+    const saidAt = { source: 'checkpoints' as const, file, line: index + 1 }
+    const problem = expectCheckpoint(line, saidAt, keys, expectations)
+    return problem === undefined ? [] : [{ ...problem, ...saidAt }]
   })
 }
 
@@ -40,7 +41,7 @@ function readLines(file: string): readonly string[] {
 
 function expectCheckpoint(
   line: string,
-  by: string,
+  saidAt: Place,
   keys: readonly VerifierKey[],
   expectations: Expectations,
 ): Omit<Problem, 'source' | 'file' | 'line'> | undefined {
@@ -53,9 +54,10 @@ function expectCheckpoint(
   const read = readCheckpoint(textAt(record, 'note') ?? '', place, keys)
   if ('kind' in read) return wrong(read.kind, read.problem)
   const { size } = read
+  const said = { from: 'checkpoints', by: placed(saidAt), saidAt } as const
   const root = Buffer.from(read.root)
   // A checkpoint of a trail without records says nothing.
-  if (size > 0) expectations.add(trail, { size, root, from: 'checkpoints', by })
-  expectations.add(trail, { size: sequence, hash, from: 'checkpoints', by })
+  if (size > 0) expectations.add(trail, { size, root, ...said })
+  expectations.add(trail, { size: sequence, hash, ...said })
   return undefined
 }

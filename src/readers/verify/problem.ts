@@ -23,6 +23,7 @@ export const problemKinds = [
   'checkpoint-wrong-origin',
   'checkpoint-wrong-size',
   'checkpoint-wrong-root',
+  'checkpoint-wrong-key',
   'unsigned',
 ] as const
 

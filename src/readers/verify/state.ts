@@ -8,7 +8,7 @@ import type { Verification } from './verify.ts'
 const version = 1
 
 /** What a run that found nothing wrong remembers of a trail. */
-interface RememberedTrail {
+export interface RememberedTrail {
   /** The last record. */
   readonly sequence: number
   readonly hash: string
@@ -17,12 +17,16 @@ interface RememberedTrail {
   readonly place: Pick<Place, 'file' | 'line'>
 }
 
+/** What runs remember of each trail. */
+export type Remembered = ReadonlyMap<string, RememberedTrail>
+
 /**
- * Adds what the state file of an earlier run remembers to what is expected; nothing where there is no such file yet. Throws
+ * Adds what the state file of earlier runs remembers to what is expected, and returns it; undefined where there is no such file. Throws
  * INPUT_UNREADABLE for anything that is not a state file as a whole: what it would prove must not be lost unseen.
  */
-export function expectState(file: string, expectations: Expectations): void {
-  for (const [trail, known] of readState(file)) {
+export function expectState(file: string, expectations: Expectations): Remembered | undefined {
+  const remembered = readState(file)
+  for (const [trail, known] of remembered ?? []) {
     const by = `an earlier run (${file})`
     const place: Place = { source: 'state', ...known.place }
     const { sequence, hash, checkpoint } = known
@@ -32,27 +36,28 @@ export function expectState(file: string, expectations: Expectations): void {
     }
     expectations.add(trail, { size: sequence, hash, from: 'state', by, place })
   }
+  return remembered
 }
 
-/** The text of the state file after a run that found nothing wrong. */
-export function stateOf({ trails }: Verification, at: Date): string {
-  const remembered = trails.flatMap(({ trail, lastSequence, lastHash, lastPlace, signed }) => {
-    if (lastSequence === null || lastHash === null || lastPlace === null) return []
+/** The text of the state file after a run: each trail that is whole as it is now, the others as `before` has them. */
+export function stateOf({ trails }: Verification, at: Date, before: Remembered = new Map()): string {
+  const remembered = trails.flatMap(({ trail, whole, lastSequence, lastHash, lastPlace, signed }) => {
+    if (!whole || lastSequence === null || lastHash === null || lastPlace === null) return []
     const checkpoint = signed === null ? null : { size: signed.size, root: signed.root }
     const { file, line } = lastPlace
     return [[trail, { sequence: lastSequence, hash: lastHash, checkpoint, place: { file, line } }] as const]
   })
-  return `${JSON.stringify({ version, verifiedAt: at.toISOString(), trails: Object.fromEntries(remembered) }, null, 2)}\n`
+  return `${JSON.stringify({ version, verifiedAt: at.toISOString(), trails: Object.fromEntries([...before, ...remembered]) }, null, 2)}\n`
 }
 
-function readState(file: string): readonly (readonly [string, RememberedTrail])[] {
+function readState(file: string): Remembered | undefined {
   const refuse = (why: string): CountersignError =>
     new CountersignError('INPUT_UNREADABLE', `--state: ${file} ${why}. Nothing was verified`)
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw refuse(`cannot be read: ${messageOf(thrown)}`)
   }
   const state = objectIn(text)
@@ -62,10 +67,12 @@ function readState(file: string): readonly (readonly [string, RememberedTrail])[
   }
   const trails = state['trails']
   if (!isObject(trails)) throw refuse('is not a state file: it has no trails')
-  return Object.entries(trails).map(([trail, value]) => {
+  const remembered = new Map<string, RememberedTrail>()
+  for (const [trail, value] of Object.entries(trails)) {
     if (!isRemembered(value)) throw refuse(`is damaged: what it says of trail ${trail} cannot be read`)
-    return [trail, value]
-  })
+    remembered.set(trail, value)
+  }
+  return remembered
 }
 
 function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {

@@ -18,6 +18,8 @@ export interface TopicMessage {
 
 /** The records of a topic, a partition one part. */
 export function topicParts(topic: string, partitions: readonly TopicPartition[]): readonly Part[] {
+  // Where partitions were added, a replica moved to another one: its records before that are gone with those of the old one.
+  const isCut = partitions.some(({ first }) => first > 0)
   return partitions.map((opened) => {
     const { partition, first } = opened
     const name = `${topic}[${String(partition)}]`
@@ -27,7 +29,7 @@ export function topicParts(topic: string, partitions: readonly TopicPartition[])
       name,
       stream: name,
       bytes: undefined,
-      ...(first > 0 ? { removed } : {}),
+      ...(isCut ? { removed } : {}),
       async *blocks() {
         for await (const batch of opened.messages()) if (batch.length > 0) yield blockOf(batch)
       },

@@ -1,4 +1,5 @@
 import { Doubles } from './doubles.ts'
+import { EarlyRuns } from './early-runs.ts'
 import { ExpectedEnds } from './expected-ends.ts'
 import type { Expectation } from './expectation.ts'
 import type { LostRange } from './findings.ts'
@@ -36,7 +37,9 @@ export class TrailCheck {
   readonly #records: TrailRecords
   #tip: Tip = { sequence: 0, hash: firstPrevHash }
   #begin = 1
+  #beforeBegin: Tip = this.#tip
   readonly #waiting = new WaitingRuns()
+  readonly #early = new EarlyRuns()
   #fork: Fork | undefined
   #closedAt = 0
   /** Why the trail may begin later than with its first record. */
@@ -74,6 +77,12 @@ export class TrailCheck {
 
   get begin(): number {
     return this.#begin
+  }
+
+  /** The sequence of the record that closes it, where the checkpoint that covers that is not there. */
+  get closedUnsigned(): number | undefined {
+    const { sequence } = this.#tip
+    return this.#closedAt === sequence && sequence > 0 && this.roots.promisesSigning ? sequence : undefined
   }
 
   get closed(): boolean {
@@ -121,6 +130,7 @@ export class TrailCheck {
     this.#fork?.settle((sequence) => known.get(sequence))
     if (this.#fork !== undefined) this.problems.all.push(this.#fork.problem(this.trail))
     this.#nameInserted()
+    this.#nameEarly()
     this.roots.end()
     if (!this.problems.isEmpty || this.hole !== undefined) return
     this.#endAfterClosing()
@@ -138,18 +148,31 @@ export class TrailCheck {
 
   /** What came too early, and finds no place afterwards either, did not come from elsewhere in the trail. */
   #nameInserted(): void {
-    const strangers = this.#waiting.all.map((run) => run.placeOf(run.first))
-    if (this.#fork !== undefined) strangers.push(this.#fork.problem(this.trail))
+    const nameOf = ({ file, line }: Pick<Place, 'file' | 'line'>): string => `${file}:${String(line)}`
+    const strangers = new Set(this.#waiting.all.map((run) => nameOf(run.placeOf(run.first))))
+    if (this.#fork !== undefined) strangers.add(nameOf(this.#fork.problem(this.trail)))
     const { all } = this.problems
     for (const [index, found] of all.entries()) {
-      const isStranger = strangers.some(({ file, line }) => file === found.file && line === found.line)
-      if (found.kind !== 'reordered' || !isStranger) continue
+      if (found.kind !== 'reordered' || !strangers.has(nameOf(found))) continue
       all[index] = { ...found, kind: 'inserted', problem: `${found.problem}, and does not belong to the trail` }
     }
   }
 
+  /** Records from before the beginning that are not those to which it goes back. */
+  #nameEarly(): void {
+    const stranger = this.#early.stranger(this.#beforeBegin)
+    if (stranger === undefined) return
+    const { run, isOther } = stranger
+    const problem = isOther
+      ? 'the record that follows names another one in this place'
+      : 'the record stands here again, and nothing that is left leads to it'
+    this.problems.add(isOther ? 'forked' : 'inserted', run.last, run.placeOf(run.last), problem)
+  }
+
   #takeInOrder(waiting: Waiting): void {
     const { run } = waiting
+    if (run.first < this.#begin) this.#early.add(run)
+    if (run.last < this.#begin) return
     if (this.#fork?.isGoneOnBy(run, this.#tip) === true) this.#follow(this.#fork)
     if (run.first > this.#tip.sequence + 1) {
       this.#waiting.add(waiting)
@@ -186,12 +209,13 @@ export class TrailCheck {
       this.problems.add('unopened', 1, run.placeOf(1), 'the first record does not say that the trail was opened')
     }
     this.roots.extend(run, from)
+    this.vouched.passes(run.run)
     this.#records.add(run, from)
     this.#tip = { sequence: run.last, hash: run.hashOf(run.last) }
     this.#closedAt = closedAt ?? this.#closedAt
     this.from ??= run.run.from
     this.to = to
-    const reached = { ...this.#tip, at: to, place: run.placeOf(run.last), root: () => this.roots.root() }
+    const reached = { ...this.#tip, place: run.placeOf(run.last), root: () => this.roots.root() }
     const agrees = this.expected.compare(reached, this.problems.isEmpty, this.roots.isSuspected)
     if (!agrees) this.roots.giveUp()
   }
@@ -200,6 +224,7 @@ export class TrailCheck {
   #beginWith(run: PlacedRun): void {
     this.#tip = { sequence: run.first - 1, hash: run.run.prevHash }
     this.#begin = run.first
+    this.#beforeBegin = this.#tip
     this.removed = run.part.removed?.why
     this.roots.giveUp()
     this.expected.beginWith(run.first, run.run.prevHash, run.placeOf(run.first))

@@ -25,6 +25,8 @@ export class TrailRoots {
   lastCheckpointAt = 0
   readonly #problems: ProblemList
   readonly #vouched: Vouched
+  /** The key that the trail promised to sign with, or the first that did. */
+  #key: string | undefined
   /** Undefined where the root cannot be known: the trail begins later here, or is broken. */
   #tree: TreeRange | undefined = new TreeRange(0)
   /** The last run that was put on, and the tree before it. */
@@ -44,6 +46,11 @@ export class TrailRoots {
     return this.#tree?.root()
   }
 
+  /** Whether the trail says that its checkpoints are signed. */
+  get promisesSigning(): boolean {
+    return this.#key !== undefined
+  }
+
   giveUp(): void {
     this.#tree = undefined
   }
@@ -51,6 +58,7 @@ export class TrailRoots {
   /** Adds the records of a run from `from` on. */
   extend(run: PlacedRun, from: number): void {
     const { checkpoint, tree } = run.run
+    if (from === 1) this.#key = run.run.opened?.verifierKey
     if (from === run.first && checkpoint !== undefined) this.#judge(run, checkpoint)
     const before = this.#tree === undefined ? undefined : new TreeRange(0, this.#tree.nodes())
     if (from === run.first) this.#tree?.join(tree)
@@ -91,10 +99,15 @@ export class TrailRoots {
       this.#problems.add(checkpoint.kind, first, place, checkpoint.problem)
       return
     }
+    if (checkpoint.signedBy !== null && checkpoint.signedBy !== (this.#key ??= checkpoint.signedBy)) {
+      const problem = `${checkpoint.signedBy} signed it, but the trail is signed by ${this.#key}`
+      this.#problems.add('checkpoint-wrong-key', first, place, problem)
+      return
+    }
     const root = this.root()
     if (root === undefined) {
       this.uncheckable += 1
-      this.#vouched.upTo(first, run.run.from)
+      this.#vouched.upTo(first)
       return
     }
     const isSame = root.equals(Buffer.from(checkpoint.root))
@@ -102,7 +115,7 @@ export class TrailRoots {
     else if (!isSame) this.#wrongRoot(checkpoint, place)
     if (!isSame || !this.#problems.isEmpty) return
     this.signed = { size: checkpoint.size, root, key: checkpoint.signedBy }
-    this.#vouched.upTo(first, run.run.from)
+    this.#vouched.upTo(first)
   }
 
   #settle(isSame: boolean): void {

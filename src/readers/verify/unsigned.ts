@@ -7,15 +7,18 @@ import type { TrailCheck } from './trail-check.ts'
 
 /** Most records in a row that nobody vouches for; over trails of a replica that follow each other. */
 const mostRecords = 10_000
-/** Longest time from what is vouched for last to the end of a trail, by `recordedat`. */
-const longestMs = 600_000
+/**
+ * How often, behind what is vouched for last, a record may have another minute (of `recordedat`) than the one before it. A clock that is
+ * set, or a machine that was asleep, makes one more; a time in which records were written makes one for each minute.
+ */
+const mostMinutes = 10
 
 /** The records at the end of a trail that nobody vouches for. */
 interface Tail {
   readonly check: TrailCheck
   readonly from: number
   readonly count: number
-  readonly ms: number
+  readonly minutes: number
 }
 
 /** A problem of a trail that is whole else. */
@@ -67,27 +70,30 @@ function tailsUpTo(
 function tailOf(check: TrailCheck): Tail {
   const { vouched, tip, begin } = check
   const from = Math.max(vouched.to + 1, begin)
-  const count = tip.sequence - from + 1
-  const ms = Math.abs(timeOf(check.to) - timeOf(vouched.at ?? check.from))
-  return { check, from, count, ms: count === 0 ? 0 : ms }
-}
-
-/** A time that cannot be read is as long ago as can be. */
-function timeOf(time: string | null): number {
-  return Date.parse(time ?? '')
+  return { check, from, count: tip.sequence - from + 1, minutes: vouched.minutes }
 }
 
 function problemIn(tails: readonly Tail[]): TrailProblem | undefined {
   const count = tails.reduce((sum, tail) => sum + tail.count, 0)
   const left = tails.filter((tail) => tail.count > 0)
-  const tail = left.find(({ ms }) => !(ms <= longestMs)) ?? (count > mostRecords ? left[0] : undefined)
+  const closed = left.find(({ check }) => check.closedUnsigned !== undefined)
+  if (closed !== undefined) {
+    const text = `the trail was closed, and no trusted checkpoint covers ${said(closed.from)} and what follows, as one does where a server closes it`
+    return problemOf(closed, text)
+  }
+  const slow = left.find(({ minutes }) => minutes >= mostMinutes)
+  const tail = slow ?? (count > mostRecords ? left[0] : undefined)
   if (tail === undefined) return undefined
-  const { check, from } = tail
+  const extent = `${count.toLocaleString('en')} records${slow === undefined ? '' : ` in ${String(slow.minutes + 1)} minutes`}`
+  return problemOf(
+    tail,
+    `no trusted checkpoint covers ${said(tail.from)} and what follows: ${extent}; servers sign far sooner`,
+  )
+}
+
+function problemOf({ check, from }: Tail, problem: string): TrailProblem {
   const { sequence } = check.tip
   const place = check.placeOf(from) ?? check.lastPlace ?? { source: 'archive', file: check.trail, line: 0 }
-  const minutes = `${(tail.ms / 60_000).toLocaleString('en', { maximumFractionDigits: 0 })} minutes`
-  const extent = `${count.toLocaleString('en')} records${tail.ms <= longestMs ? '' : ` of ${minutes}`}`
-  const problem = `no trusted checkpoint covers ${said(from)} and what follows: ${extent}; servers sign far sooner`
   const toSequence = sequence === from ? null : sequence
   return { kind: 'unsigned', trail: check.trail, sequence: from, toSequence, ...place, problem }
 }

@@ -77,8 +77,9 @@ export function notesOn(check: TrailCheck, trail: VerifiedTrail, named: readonly
     notes.push(`${counted(doubles.count)} met again, byte for byte the same, as delivery at least once allows; ${at}`)
   }
   if (begin > 1) {
-    const roots = uncheckable === 0 ? '' : `; the roots of its ${String(uncheckable)} checkpoints are not checkable`
+    const roots = uncheckable === 0 ? '' : `; the roots of ${String(uncheckable)} of its checkpoints are not checkable`
     notes.push(`begins with ${said(begin)}: ${removed ?? ''}${roots}`)
+    if (trail.signed === null) notes.push('no signature proves any of what is left: it could have been written anew')
   }
   if (trail.whole && !trail.endProven) {
     const proven = trail.provenTo === 0 ? '' : ` behind ${said(trail.provenTo)}`

@@ -103,10 +103,10 @@ function chained(
   return edited(record, { prevHash, event }).line
 }
 
-const dayMs = 86_400_000
+const minuteMs = 60_000
 
 /**
- * The lines of a replica from a trail on without checkpoints, chained anew, the last record of each trail a day later; undefined for
+ * The lines of a replica from a trail on without checkpoints, chained anew, a minute between their records; undefined for
  * those that are gone.
  */
 export function unsigned(lines: readonly DumpLine[], from: string): Map<string, string | undefined> {
@@ -123,7 +123,7 @@ export function unsigned(lines: readonly DumpLine[], from: string): Map<string, 
     const end = previous ? ends.get(previous.trail) : undefined
     if (previous && end)
       event = event.replace(previous.hash, end.hash).replace(previous.sequence, formatSequence(end.sequence))
-    const recordedAt = new Date(Date.parse(recordedat) + (sequence === 0 ? 0 : dayMs))
+    const recordedAt = new Date(Date.parse(recordedat) + sequence * minuteMs)
     const place = { trail: record.trail, sequence: sequence + 1, prevHash: hash, recordedAt }
     const sealed = sealRecord(event as EncodedEvent, place)
     fresh.set(keyOf(record), sealed.line)

@@ -293,7 +293,7 @@ function dropTrail(dump: Dump, random: Random): Tampering {
 }
 
 /**
- * Takes all checkpoints out of a trail, chains the rest anew and says that it took a day, as whoever has no key could. Later trails name
+ * Takes all checkpoints out of a trail, chains the rest anew and says that each took a minute, as whoever has no key could. Later trails name
  * the new end, and lose their checkpoints too.
  */
 function unsign(dump: Dump, random: Random): Tampering {

@@ -1,8 +1,12 @@
-import { describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import type { OpenSpool } from '../../../src/readers/source.ts'
 import { Expectations } from '../../../src/readers/verify/expectation.ts'
+import { stateOf, type RememberedTrail } from '../../../src/readers/verify/state.ts'
 import { topicParts } from '../../../src/readers/verify/topic-parts.ts'
+import { verifyFolder } from '../../../src/readers/verify/verify-folder.ts'
 import { verifyParts, type Verification } from '../../../src/readers/verify/verify.ts'
 import { asPrevious, decisions, idOf, makeTrail, type MadeRecord } from '../../archive/trails.ts'
+import { TestData } from '../data-folder.ts'
 import { exported } from './parts.ts'
 
 const trails = [1, 2, 3].map((number) => `web-0-${idOf(number)}`) as [string, string, string]
@@ -107,4 +111,82 @@ test('an export does not excuse what an earlier run knew elsewhere', async () =>
   const lines = second.map(({ line }) => line)
   const result = await verifyParts([exported(lines)], { threads: 0, expectations })
   expect(result.first).toMatchObject({ kind: 'missing-trail', trail: trails[0], line: 39 })
+})
+
+describe('a data folder whose archive is gone', () => {
+  let data: TestData
+
+  beforeEach(() => {
+    data = new TestData()
+  })
+
+  afterEach(() => {
+    data[Symbol.dispose]()
+  })
+
+  /** The spool has these records, and this cursor of a sink that is called as the archive is. */
+  function folder(records: readonly MadeRecord[], cursor: { position: number; mark: string | null }) {
+    data.spooled = records
+    const openSpool: OpenSpool = (dir) => {
+      const spool = data.openSpool(dir)
+      return spool && { ...spool, cursor: () => cursor }
+    }
+    return { verify: (expectations = new Expectations()) => verifyFolder(data.dir, { expectations }, openSpool) }
+  }
+
+  test('is told by the spool, which says that it delivered to it', async () => {
+    const result = await folder(first.slice(30), { position: 38, mark: null }).verify()
+    expect(result.verdict).toBe('broken')
+    expect(result.bad).toEqual([
+      expect.objectContaining({ kind: 'missing', trail: trails[0], sequence: 1, toSequence: 30 }),
+      expect.objectContaining({ kind: 'missing', trail: null, file: 'archive' }),
+    ])
+  })
+
+  test('is no reason to doubt where it never was', async () => {
+    for (const cursor of [
+      { position: 0, mark: null },
+      { position: 38, mark: '{}' },
+    ]) {
+      expect(await folder(first.slice(30), cursor).verify()).toMatchObject({ verdict: 'whole' })
+    }
+  })
+
+  test('is told by an earlier run, where what it knew stood in the archive and not in the spool', async () => {
+    const never = { position: 0, mark: null }
+    for (const [file, verdict] of [
+      ['spool', 'whole'],
+      ['archive/2026-11-22/x.ndjson', 'broken'],
+    ] as const) {
+      const expectations = new Expectations()
+      const { trail, sequence: size, hash } = first[4] as MadeRecord
+      const place = { source: 'state', file, line: 5 } as const
+      expectations.add(trail, { size, hash, from: 'state', by: 'an earlier run', place })
+      expectations.add(trails[1], { size: 3, hash, from: 'state', by: 'an earlier run', place })
+      expect(await folder(first.slice(30), never).verify(expectations)).toMatchObject({ verdict })
+    }
+  })
+})
+
+describe('the state of a run', () => {
+  test('goes on for trails that are whole, and keeps what was known of others', async () => {
+    const before = new Map([
+      [trails[0], remembered(first, 40)],
+      ['gone', remembered(third, 9)],
+    ] as const)
+    const lines = [...first.slice(0, 20), ...first.slice(21), ...second].map(({ line }) => line)
+    const result = await verifyParts([exported(lines)], { threads: 0 })
+    expect(result.bad).toHaveLength(1)
+    const state = JSON.parse(stateOf(result, new Date(0), before)) as { trails: Record<string, unknown> }
+    expect(state.trails).toEqual({
+      [trails[0]]: before.get(trails[0]),
+      gone: before.get('gone'),
+      [trails[1]]: expect.objectContaining({ sequence: 10, hash: second.at(-1)?.hash }),
+    })
+  })
+
+  function remembered(records: readonly MadeRecord[], line: number): RememberedTrail {
+    const { sequence, hash } = records.at(-1) as MadeRecord
+    return { sequence, hash, checkpoint: null, place: { file: 'export', line } }
+  }
 })
