@@ -37,8 +37,7 @@ interface Found {
 }
 
 function jumpAround({ stream, position }: PlacedBad, trail: TrailCheck): Found | undefined {
-  const jumps = trail.streams.get(stream)?.jumps ?? []
-  const jump = jumps.find(({ after, at }) => after < position && position < at)
+  const jump = trail.streams.get(stream)?.jumpAt(position)
   return jump && { trail: trail.trail, sequence: jump.from, after: jump.after }
 }
 
@@ -53,9 +52,10 @@ function lastBefore({ stream, position }: PlacedBad, trails: readonly TrailCheck
   return trails.filter((trail) => topOf(trail) < position).toSorted((a, b) => topOf(b) - topOf(a))[0]
 }
 
-export function asProblem({ bad, trail, sequence }: Blamed): Problem {
+/** `isNamed`: which bit was changed is looked for, which takes a while. */
+export function asProblem({ bad, trail, sequence }: Blamed, isNamed = false): Problem {
   const { source, file, line, found, torn } = bad
-  const bit = found.bytes === undefined ? undefined : changedBit(found.bytes)
+  const bit = found.bytes === undefined || !isNamed ? undefined : changedBit(found.bytes)
   const problem =
     torn !== undefined ? 'the line is cut short' : bit === undefined ? found.problem : `${found.problem}: ${bit}`
   return {

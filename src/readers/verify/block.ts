@@ -3,6 +3,7 @@ import type { VerifierKey } from '../../audit/checkpoint.ts'
 import { eventTypes } from '../../audit/event.ts'
 import { maxRecordBytes } from '../../audit/redact.ts'
 import { textAt } from '../members.ts'
+import { longestSearched } from './changed-bit.ts'
 import type { BadLine, BlockFindings } from './findings.ts'
 import { OpenRun } from './open-run.ts'
 import { readCheckpoint } from './read-checkpoint.ts'
@@ -90,8 +91,9 @@ class BlockCheck {
 
   #addBad(line: number, found: UnsoundLine, start: number, end: number, isTorn: boolean): void {
     const { kind, problem, trail, sequence } = found
-    const isFirst = isTorn || (kind === 'altered' && !this.#bad.some(({ bytes }) => bytes !== undefined))
-    const bytes = isFirst ? { bytes: Uint8Array.from(this.#bytes.subarray(start, end)) } : {}
+    const isSearched = kind === 'altered' && end - start <= longestSearched
+    const isFirst = isSearched && !this.#bad.some((line) => line.bytes !== undefined)
+    const bytes = isTorn || isFirst ? { bytes: Uint8Array.from(this.#bytes.subarray(start, end)) } : {}
     this.#bad.push({ line, kind, problem, trail: this.#block.trail ?? trail, sequence, ...bytes })
   }
 

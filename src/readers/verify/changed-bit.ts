@@ -2,8 +2,8 @@ import { hash } from 'node:crypto'
 
 const hashMember = ',"hash":"'
 const hashAt = hashMember.length + 66
-/** Longer lines are not searched: each bit costs a hash. */
-const longest = 16 * 1024
+/** Longer lines are not searched: each bit costs a hash of the line. */
+export const longestSearched = 4 * 1024
 
 /**
  * Finds the one bit by which a record differs from the one that was written, if that is all: what a damaged disk does, and hardly
@@ -12,7 +12,7 @@ const longest = 16 * 1024
 export function changedBit(line: Uint8Array): string | undefined {
   const bytes = Buffer.from(line)
   const cut = bytes.length - hashAt
-  if (cut <= 0 || bytes.length > longest) return undefined
+  if (cut <= 0 || bytes.length > longestSearched) return undefined
   const wanted = bytes.toString('latin1', cut + hashMember.length, bytes.length - 2)
   const body = Buffer.concat([bytes.subarray(0, cut), Buffer.from('}')])
   const digest = hash('sha256', body, 'hex')

@@ -35,7 +35,9 @@ export function conclude(assembly: Assembly, isTrusted: boolean): Conclusion {
     notes.push(...notesOn(check, trail, ends))
     return trail
   })
-  const strays = blamed.filter(({ trail }) => trail === null || !assembly.trails.has(trail)).map(asProblem)
+  const strays = blamed
+    .filter(({ trail }) => trail === null || !assembly.trails.has(trail))
+    .map((line, index) => asProblem(line, index === 0))
   return { trails, problems: [...[...found.values()].flat(), ...strays], notes }
 }
 

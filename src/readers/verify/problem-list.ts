@@ -1,5 +1,7 @@
 import type { Place, Problem, ProblemKind } from './problem.ts'
 
+const mostProblems = 500
+
 /** What was found wrong with one trail, in the order in which it was met. */
 export class ProblemList {
   readonly all: Problem[] = []
@@ -14,7 +16,15 @@ export class ProblemList {
   }
 
   add(kind: ProblemKind, sequence: number, place: Place, problem: string, to = sequence): void {
-    this.all.push(this.of(kind, sequence, place, problem, to))
+    this.put(this.of(kind, sequence, place, problem, to))
+  }
+
+  /** Of very many the first are kept, by sequence: one of them is named. */
+  put(problem: Problem): void {
+    this.all.push(problem)
+    if (this.all.length < 2 * mostProblems) return
+    this.all.sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0))
+    this.all.length = mostProblems
   }
 
   /** A problem that is not added yet. */

@@ -22,22 +22,35 @@ export class StreamOrder {
   topAt = -1
 
   /**
-   * Notes a run; says which of its records came here before, up to which sequence, and the jump that it goes back to with records
-   * that are new.
+   * Notes a run; says whether its records came here before, and the jump that it is the first to go back to, with records that are new.
    */
   note(run: PlacedRun, isNew: (sequence: number) => boolean): { readonly again: boolean; readonly back?: Jump } {
     const { first, last } = run
     const before = this.top
     if (first > before + 1) this.#jump(run)
     const again = Math.min(last, before)
-    const back = first > before ? undefined : this.jumps.find(({ from, to }) => first <= to && again >= from)
+    const back = first > before ? undefined : this.#jumpWithin(first, again)
     if (last > this.top) {
       this.top = last
       this.topAt = run.positionOf(last)
     }
     if (back === undefined) return { again: first <= before }
+    const isFirst = !back.filled
     back.filled = true
-    return isNew(Math.max(first, back.from)) ? { again: false, back } : { again: true }
+    if (!isNew(Math.max(first, back.from))) return { again: true }
+    return isFirst ? { again: false, back } : { again: false }
+  }
+
+  /** The first jump over any of these sequences. Jumps come in order, and do not overlap. */
+  #jumpWithin(first: number, last: number): Jump | undefined {
+    const jump = this.jumps[lowest(this.jumps.length, (at) => (this.jumps[at] as Jump).to >= first)]
+    return jump !== undefined && jump.from <= last ? jump : undefined
+  }
+
+  /** The jump within which a position stands. */
+  jumpAt(position: number): Jump | undefined {
+    const jump = this.jumps[lowest(this.jumps.length, (at) => (this.jumps[at] as Jump).at > position)]
+    return jump !== undefined && jump.after < position ? jump : undefined
   }
 
   #jump(run: PlacedRun): void {
@@ -51,4 +64,15 @@ export class StreamOrder {
       filled: false,
     })
   }
+}
+
+/** The lowest index for which `holds`, which holds for all above it too; `length` where for none. */
+export function lowest(length: number, holds: (index: number) => boolean): number {
+  let [low, high] = [0, length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (holds(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
 }

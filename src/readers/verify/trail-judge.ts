@@ -30,9 +30,13 @@ export class TrailJudge {
     check.end(this.#named)
     const harmless = check.problems.isEmpty && ends.length === 0 && hole === undefined
     const bad = this.#bad.filter((line) => !(harmless && this.#isUnfinished(line)))
-    const found = [...bad.map(asProblem), ...check.problems.all, ...ends, ...this.#missing()]
+    const lines = new Map(bad.map((line) => [asProblem(line), line]))
+    const found = [...lines.keys(), ...check.problems.all, ...ends, ...this.#missing()]
     found.sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0))
-    return [...announced, ...found.slice(0, 1)]
+    const [first] = found
+    if (first === undefined) return announced
+    const line = lines.get(first)
+    return [...announced, line === undefined ? first : asProblem(line, true)]
   }
 
   /** Holes that the writer itself announced are passed: what follows them is judged. */
