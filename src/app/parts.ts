@@ -22,6 +22,14 @@ export interface Parts extends Inputs {
   readonly stopping: AbortController
 }
 
+/** What a stop leaves undone. */
+export interface Rest {
+  /** Records that stay in the spool. */
+  readonly left: number
+  /** Events that have no record, and that no gap counts. */
+  readonly missed: number
+}
+
 /** Starts them, each with what stands before it: nothing is decided before there is a place for its record. */
 export async function startParts(inputs: Inputs, version: string): Promise<Parts> {
   const { settings } = inputs
@@ -33,26 +41,27 @@ export async function startParts(inputs: Inputs, version: string): Promise<Parts
   return { ...inputs, log, closeLog, metrics, spool, delivery, policy, stopping: new AbortController() }
 }
 
-/** Stops them in the reverse order. Resolves with how many records stay in the spool. */
-export async function stopParts({ policy, spool, delivery, log }: Parts, graceMs: number): Promise<number> {
+/** Stops them in the reverse order. */
+export async function stopParts({ policy, spool, delivery, log }: Parts, graceMs: number): Promise<Rest> {
   await policy.stop()
-  const left = await closeSpool({ spool, delivery }, graceMs)
-  const { missed } = spool.status()
-  if (missed > 0)
-    log('error', 'events have no record, and no gap could be written that counts them', { events: missed })
-  return left
+  const rest = await closeSpool({ spool, delivery }, graceMs)
+  if (rest.missed > 0)
+    log('error', 'events have no record, and no gap could be written that counts them', { events: rest.missed })
+  return rest
 }
 
-/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. Resolves with how many records stay in it. */
+/** Closes the trail, waits for delivery up to `graceMs`, and lets go of the spool. */
 export async function closeSpool(
   { spool, delivery }: Pick<Parts, 'spool' | 'delivery'>,
   graceMs: number,
-): Promise<number> {
+): Promise<Rest> {
   // A disk that hangs must not keep the process: the trail then stays open, as after a crash.
   await within(graceMs, spool.seal())
   await delivery.stop(spool.status().lastPosition, graceMs)
   await within(graceMs, spool.close())
-  return spool.status().waitingRecords
+  // What still waits for a disk that hangs is not known to be kept.
+  const { waitingRecords, queued, missed } = spool.status()
+  return { left: waitingRecords, missed: missed + queued }
 }
 
 /** What health is told of them. */

@@ -6,7 +6,7 @@ import { startAdminPort } from './admin-port.ts'
 import { openListener } from './envoy-port.ts'
 import { readInputs } from './inputs.ts'
 import { boundMemory } from './memory.ts'
-import { type Parts, startParts, statesOf, stopParts } from './parts.ts'
+import { type Parts, type Rest, startParts, statesOf, stopParts } from './parts.ts'
 
 // The composition root begins here: every part is made in this folder and nowhere else.
 
@@ -16,9 +16,9 @@ export interface RunningServer {
   readonly adminPort: number
   /**
    * Stops: no new requests, answers to those under way, a closed trail, delivery until everything is delivered or the grace time is
-   * over. Resolves with how many records stay in the spool.
+   * over.
    */
-  drain(): Promise<{ readonly left: number }>
+  drain(): Promise<Rest>
 }
 
 interface Ports {
@@ -57,18 +57,18 @@ export async function startServer(settings: Settings, version: string): Promise<
 }
 
 /** The admin port answers last of all: it tells whoever asks how far the stop has got. */
-async function drain(parts: Parts, { listener, admin }: Ports): Promise<{ left: number }> {
+async function drain(parts: Parts, { listener, admin }: Ports): Promise<Rest> {
   const { graceMs } = parts.settings.shutdown
   parts.log('info', 'stopping')
   parts.stopping.abort()
   parts.spool.release()
   listener.setServing(false)
   await listener.drain(graceMs)
-  const left = await stopParts(parts, graceMs)
+  const rest = await stopParts(parts, graceMs)
   await admin.close()
-  parts.log(left === 0 ? 'info' : 'warn', 'stopped', { left })
+  parts.log(rest.left + rest.missed === 0 ? 'info' : 'warn', 'stopped', { ...rest })
   await parts.closeLog()
-  return { left }
+  return rest
 }
 
 async function openPorts(parts: Parts): Promise<Ports> {

@@ -70,7 +70,7 @@ async function drain(
   await untilDrained(spool, patienceMs, stop, () => {
     onProgress(progress())
   })
-  const left = await closeSpool({ spool, delivery }, stop.aborted ? 0 : settings.shutdown.graceMs)
+  const { left } = await closeSpool({ spool, delivery }, stop.aborted ? 0 : settings.shutdown.graceMs)
   onProgress({ ...progress(), left })
   return left
 }

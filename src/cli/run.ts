@@ -129,9 +129,10 @@ function settingsFrom(flags: ServeFlags): Settings {
 async function stopServer(server: RunningServer): Promise<void> {
   // Whoever asks twice does not want to wait.
   void nextStopSignal().then(() => process.exit(leftStatus))
-  const { left } = await server.drain()
+  const { left, missed } = await server.drain()
   if (left > 0) io.err(`countersign: ${left} records stay in the spool; they are delivered when it is served again`)
-  process.exit(left === 0 ? 0 : leftStatus)
+  if (missed > 0) io.err(`countersign: ${missed} events have no record, and no gap could be written that counts them`)
+  process.exit(left + missed === 0 ? 0 : leftStatus)
 }
 
 function nextStopSignal(): Promise<void> {

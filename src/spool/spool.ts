@@ -95,6 +95,9 @@ export class Spool implements AuditLog {
       onRoom: () => {
         if (this.#hasRoom) this.#room.open()
       },
+      onSealing: () => {
+        for (const pending of this.#acknowledgements?.giveUp() ?? []) this.#late(pending)
+      },
     })
   }
 
@@ -157,17 +160,20 @@ export class Spool implements AuditLog {
   }
 
   status(): SpoolStatus {
-    const { state, problem, queue, missed } = this.#writer
+    const { state, problem, unsettled, missed } = this.#writer
     const full = overflowOf(state, this.#settings.maxBytes)
-    return { ...state, problem: problem ?? full ?? this.#lateness(), queued: queue.length, missed }
+    return { ...state, problem: problem ?? full ?? this.#lateness(), queued: unsettled, missed }
   }
 
-  /** Appends what waits and the trail's last record, `closed`; refuses everything from now on. */
+  /**
+   * Appends what waits and the trail's last record, `closed`; refuses everything from now on. Whoever still waits for a required sink
+   * is told that it came too late.
+   */
   seal(): Promise<void> {
     return this.#writer.seal()
   }
 
-  /** Writes the last cursors and lets go of the file. */
+  /** Writes the last cursors and lets go of the file. What could not be written until then is told to be missed. */
   close(): Promise<void> {
     return this.#writer.close()
   }

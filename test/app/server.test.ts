@@ -1,4 +1,4 @@
-import { cpSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { status } from '@grpc/grpc-js'
@@ -185,6 +185,19 @@ describe('a stop', () => {
     server.process.signal('SIGINT')
     expect(await server.process.exited).toBe(75)
     expect(server.process.output()).toMatch(/^countersign: \d+ records stay in the spool; /m)
+  })
+
+  test('exits with 75 where events have no record and no gap, and says how many', async () => {
+    const { pep, server, data } = await start()
+    await pep.check(allowedCheck)
+    // Nothing can be kept there any more.
+    rmSync(join(data, 'spool'), { recursive: true })
+    writeFileSync(join(data, 'spool'), '')
+    await until('a denial', async () => (await pep.check(allowedCheck)).status?.code !== 0)
+    pep.close()
+    server.process.signal('SIGTERM')
+    expect(await server.process.exited).toBe(75)
+    expect(server.process.output()).toMatch(/^countersign: \d+ events have no record, and no gap/m)
   })
 
   test('that is asked for twice ends at once', async () => {

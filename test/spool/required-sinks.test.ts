@@ -136,6 +136,29 @@ describe('an answer that waits for Kafka', () => {
     expect([answers, acknowledgements.lacking]).toEqual([[true], []])
   })
 
+  test('is a denial where the trail ends before Kafka had the record, and the trail says so before it ends', async () => {
+    await open(60_000)
+    const [committed, queued] = [newDecision(), newDecision()]
+    const answers = [spool.append(committed.event, committed)]
+    await waitFor(() => spool.status().lastSequence >= 2)
+    answers.push(spool.append(queued.event, queued))
+    await spool.seal()
+    expect(await Promise.all(answers)).toEqual([false, false])
+    await spool.close()
+    const records = keptIn(dir)
+    for (const { id } of [committed, queued]) {
+      const own = records.filter(({ data }) => data.decisionId === id)
+      expect(own.map(({ data: { effect, supersedes } }) => [effect, supersedes])).toEqual([
+        ['allow', false],
+        ['deny', true],
+      ])
+    }
+    expect(records.slice(-2).map(({ type, data }) => data['change'] ?? type)).toEqual([
+      'closed',
+      'io.countersign.checkpoint.v1',
+    ])
+  })
+
   test('waits again where Kafka lost what it had', async () => {
     await open(60_000)
     spool.advance(cursorAt('kafka', spool.status().lastPosition + 100))

@@ -329,6 +329,41 @@ describe('seal', () => {
     expect(keptIn(dir).at(-2)?.data['change']).toBe('closed')
   })
 
+  test('tries a disk that was full once more', async () => {
+    const spool = await open()
+    disk.fail('SPOOL_FULL', true)
+    const recorded = spool.record(newAccess())
+    await waitFor(() => spool.status().problem !== null)
+    disk.heal()
+    await close(spool)
+    expect(await recorded).toBe(true)
+    expect(keptIn(dir).at(-2)?.data['change']).toBe('closed')
+  })
+
+  test('and close on a full disk tell everybody who waits, and say how many are missed', async () => {
+    const spool = await open()
+    disk.fail('SPOOL_FULL', true)
+    const recorded = Array.from({ length: 20 }, () => spool.record(newAccess()))
+    await waitFor(() => spool.status().problem !== null)
+    expect(spool.status()).toMatchObject({ queued: 20, missed: 0 })
+    await close(spool)
+    expect(new Set(await Promise.all(recorded))).toEqual(new Set([false]))
+    expect(spool.status()).toMatchObject({ queued: 0, missed: 20 })
+  })
+
+  test('on a disk that hangs leaves what is under way among what waits', async () => {
+    const spool = await open()
+    disk.stall()
+    const recorded = Array.from({ length: 20 }, () => spool.record(newAccess()))
+    const sealed = spool.seal()
+    await turns(20)
+    expect(spool.status()).toMatchObject({ queued: 20, missed: 0 })
+    disk.release()
+    await sealed
+    expect(await Promise.all(recorded)).not.toContain(false)
+    await close(spool)
+  })
+
   test('keeps what was accepted, ends the trail with `closed`, and refuses what comes later', async () => {
     const spool = await open()
     const accepted = Array.from({ length: 1000 }, () => spool.record(newAccess()))

@@ -25,7 +25,8 @@ export function serveCommand(serve: (flags: ServeFlags) => Promise<void>): Comma
       'after',
       `
 Settings come from defaults, --config, environment variables (COUNTERSIGN_…) and flags, in rising order.
-Exit status: 0 stopped with everything delivered, 1 could not start, 2 bad settings, 75 records stay in the spool.
+Exit status: 0 stopped with everything delivered, 1 could not start, 2 bad settings, 75 records stay in the spool, or
+events have no record and the trail could not be told.
 
 Example:
   countersign serve --policy deploy/envoy/policy --data ./countersign-data`,

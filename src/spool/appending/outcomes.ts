@@ -59,10 +59,10 @@ export class Outcomes {
     }
   }
 
-  /** There will be no file any more: what waits is not kept either. */
-  givenUp({ pending, gaps }: Batch): void {
+  /** Nothing will be written any more: what waits is not kept either. */
+  givenUp({ pending, gaps }: Batch, reason: GapReason): void {
     this.#waiting.gaps.restore(gaps)
-    for (const one of [...pending, ...this.#waiting.queue.clear()]) this.#lose(one, 'SPOOL_DAMAGED')
+    for (const one of [...pending, ...this.#waiting.queue.clear()]) this.#lose(one, reason)
   }
 
   /** What `mayWait` holds of goes again; a decision whose caller was denied meanwhile goes as the denial. */

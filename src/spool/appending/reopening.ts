@@ -55,8 +55,8 @@ export class Reopening {
   }
 
   /**
-   * Tries until it succeeds; resolves undefined where `stop` was called before. `onProblem` is told after each try what keeps the
-   * spool from being opened.
+   * Tries until it succeeds; resolves undefined where `stop` was called and a try after it failed. `onProblem` is told after each
+   * try what keeps the spool from being opened.
    */
   async open(lost: LostFile, onProblem: (problem: SpoolProblem) => void): Promise<OpenedSpool | undefined> {
     const { tell, newId, start } = this.#context
@@ -65,7 +65,8 @@ export class Reopening {
     this.#ends = [...this.#ends, endOf(lost)].slice(-endsKept)
     tell({ step: 'lost', problem: lost.problem })
     let pauseMs = pauseAfter(this.#recent)
-    for (let attempts = 1; await this.#pause(pauseMs); attempts += 1) {
+    for (let [attempts, isLast] = [1, false]; !isLast; attempts += 1) {
+      isLast = await this.#pause(pauseMs)
       this.#recent += 1
       const trail = `${this.#first.replica}-${newId()}`
       try {
@@ -83,7 +84,7 @@ export class Reopening {
     return undefined
   }
 
-  /** Ends the tries, at the latest after the one that is under way. */
+  /** Ends the tries after one more, which is made at once: what waits for a file would be lost without it. */
   stop(): void {
     this.#stop.abort()
   }
@@ -93,10 +94,11 @@ export class Reopening {
     return { ...this.#first, trail, openedId: this.#context.newId(), known, distrust }
   }
 
+  /** Resolves with whether the tries are to end. */
   async #pause(ms: number): Promise<boolean> {
     const { signal } = this.#stop
     if (!signal.aborted && ms > 0) await sleep(ms, undefined, { signal }).catch(() => undefined)
-    return !signal.aborted
+    return signal.aborted
   }
 }
 

@@ -28,6 +28,8 @@ export interface WriterContext {
   readonly onMissed: OnMissed
   /** Told where the queue became shorter, or nothing more is taken. */
   readonly onRoom: () => void
+  /** Told that the trail is about to end: what is to be said of its records has to be said now. */
+  readonly onSealing: () => void
 }
 
 type Failed = Extract<FromSpoolWorker, { kind: 'failed' }>
@@ -55,6 +57,8 @@ export class Writer {
   #phase: 'open' | 'sealed' | 'lost' = 'open'
   #stopping = false
   #running: Promise<void> | undefined
+  /** What the worker was given and has not answered for. */
+  #underWay: Batch = emptyBatch
   /** Since when the worker has not answered, by the monotonic clock; undefined where nothing was asked. */
   #askedSinceMs: number | undefined
   /** Set where the thread ended by itself. */
@@ -96,9 +100,14 @@ export class Writer {
     return this.#waiting.queue
   }
 
+  /** Number of events of which it is not known yet whether they will have a record. */
+  get unsettled(): number {
+    return this.#waiting.queue.length + this.#underWay.pending.length
+  }
+
   /** Number of events that were refused or lost and stand in no gap yet. */
   get missed(): number {
-    return this.#waiting.gaps.events
+    return this.#underWay.gaps.reduce((sum, { count }) => sum + count, this.#waiting.gaps.events)
   }
 
   push(pending: Pending): void {
@@ -128,7 +137,10 @@ export class Writer {
   async seal(): Promise<void> {
     this.#stop()
     await this.#run()
-    if (this.#phase !== 'open' || this.#problem !== null) return
+    if (!this.#canSeal()) return
+    this.#context.onSealing()
+    await this.#run()
+    if (!this.#canSeal()) return
     // From here on neither a gap nor a checkpoint that is asked for may follow `closed`.
     this.#phase = 'sealed'
     const reply = await this.#ask({ kind: 'seal', closedId: this.#context.newId() })
@@ -136,12 +148,17 @@ export class Writer {
     if (reply.kind === 'failed') this.#problem = problemOf(reply)
   }
 
-  /** Writes the last cursors and lets go of the file. */
+  /** Writes the last cursors, and what could not be written before; counts what still cannot, and lets go of the file. */
   async close(): Promise<void> {
     this.#stop()
     this.#pace.end()
     await this.#run()
+    this.#outcomes.givenUp(emptyBatch, this.#problem === null ? 'SHUTDOWN' : gapReasonOf(this.#problem))
     if (this.#phase !== 'lost') await this.#opened.close()
+  }
+
+  #canSeal(): boolean {
+    return this.#phase === 'open' && this.#problem === null
   }
 
   #stop(): void {
@@ -165,11 +182,13 @@ export class Writer {
       const isCheck = this.#pace.takeCheck()
       const batch = isCheck ? emptyBatch : this.#waiting.take(this.#allowed())
       this.#context.onRoom()
+      this.#underWay = batch
       const reply = await this.#ask(isCheck ? { kind: 'check' } : this.#append(batch))
+      const isLost = reply.kind === 'failed' && !reply.retryable
+      if (isLost) await this.#replaceFile(batch, reply)
+      this.#underWay = emptyBatch
       if (reply.kind === 'committed') this.#committed(batch, reply)
-      if (reply.kind !== 'failed') continue
-      if (!reply.retryable) await this.#replaceFile(batch, reply)
-      else if (await this.#failed(batch, reply)) break
+      if (reply.kind === 'failed' && !isLost && !(await this.#failed(batch, reply))) break
     }
     // In the same turn as the last look for work: what is pushed from now on starts it anew.
     this.#running = undefined
@@ -201,12 +220,13 @@ export class Writer {
     this.#outcomes.committed(batch, first)
   }
 
-  /** Resolves with whether there is no time left to try again. */
+  /** Resolves with whether to try again; a try that was made after the stop was the last one. */
   async #failed(batch: Batch, reply: Failed): Promise<boolean> {
+    const isLast = this.#stopping
     this.#problem = problemOf(reply)
     this.#outcomes.refused(batch, gapReasonOf(reply))
-    if (!this.#stopping) await sleep(retryMs)
-    return this.#stopping
+    if (!isLast) await sleep(retryMs)
+    return !isLast
   }
 
   async #replaceFile(batch: Batch, { code, message }: Pick<Failed, 'code' | 'message'>): Promise<void> {
@@ -243,7 +263,7 @@ export class Writer {
   /** The process ends without a file. */
   #giveUp(batch: Batch): void {
     this.#phase = 'lost'
-    this.#outcomes.givenUp(batch)
+    this.#outcomes.givenUp(batch, 'SPOOL_DAMAGED')
     this.#context.onRoom()
   }
 

@@ -120,6 +120,48 @@ describe('a file that fails for good', () => {
   })
 })
 
+describe('a stop that meets a lost file', () => {
+  test('opens another one: what waited is in its trail, which ends in order', async () => {
+    await open()
+    disk.fail('SPOOL_FAILED', false)
+    const { id, event, ifLate } = newDecision()
+    const accesses = Array.from({ length: 30 }, newAccess)
+    const appended = spool.append(event, { ifLate })
+    const recorded = accesses.map((access) => spool.record(access))
+    const records = await ended()
+    expect(await appended).toBe(false)
+    expect(await Promise.all(recorded)).not.toContain(false)
+    expect(said(records, id)).toEqual([['deny', false]])
+    const ids = records.map((record) => record.id)
+    for (const access of accesses) expect(ids).toContain(access.id)
+    expect(records.at(-2)?.data['change']).toBe('closed')
+    expect(spool.status()).toMatchObject({ queued: 0, missed: 0, problem: null })
+  })
+
+  test('tries once more where it waits for the next try', async () => {
+    await open()
+    disk.refuseOpening('SPOOL_IN_USE')
+    disk.fail('SPOOL_FAILED', false)
+    await waitFor(() => steps.some(({ step }) => step === 'failed'))
+    const recorded = spool.record(newAccess())
+    disk.heal()
+    const records = await ended()
+    expect(await recorded).toBe(true)
+    expect(records.at(-2)?.data['change']).toBe('closed')
+  })
+
+  test('and no file to be had tells everybody, and says how many are missed', async () => {
+    await open()
+    disk.refuseOpening('SPOOL_FAILED')
+    disk.fail('SPOOL_FAILED', false)
+    const answers = [spool.append(newDecision().event), ...Array.from({ length: 30 }, () => spool.record(newAccess()))]
+    await spool.seal()
+    await spool.close()
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([false]))
+    expect(spool.status()).toMatchObject({ queued: 0, missed: 31 })
+  })
+})
+
 describe('a spool that cannot be opened anew', () => {
   test('is tried again with growing pauses; decisions are denied and counted, access events wait', async () => {
     await open()
