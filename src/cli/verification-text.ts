@@ -30,7 +30,7 @@ function trailCells(
   // Replica, and both ends of the UUID.
   const name = inFull ? trail : `${trail.slice(0, -28)}…${trail.slice(-8)}`
   const state = whole ? (endProven ? 'proven' : end) : 'BROKEN'
-  const covered = signed?.key == null ? '-' : signed.size.toLocaleString('en')
+  const covered = typeof signed?.key !== 'string' ? '-' : signed.size.toLocaleString('en')
   return [name, records.toLocaleString('en'), minuteOf(from, inFull), minuteOf(to, inFull), covered, state]
 }
 

@@ -148,7 +148,8 @@ describe('verify of exported files, as a real spool wrote them', () => {
   test('names the line of an outside checkpoint whose trail is not there', async () => {
     const checkpoints = lines.filter((line) => line.includes('"type":"io.countersign.checkpoint.v1"'))
     writeFileSync(place('outside.ndjson'), checkpoints.map((line) => `${line}\n`).join(''))
-    const first = lines.filter((line) => JSON.parse(line).trail === JSON.parse(lines[0] ?? '').trail)
+    const trailOf = (line = ''): string => (JSON.parse(line) as { trail: string }).trail
+    const first = lines.filter((line) => trailOf(line) === trailOf(lines[0]))
     const { out } = await exported(first, '--checkpoints', place('outside.ndjson'))
     expect(out).toContain(` at ${place('outside.ndjson')}:${String(checkpoints.length)}: the trail is missing`)
   })

@@ -103,13 +103,11 @@ function chained(
   return edited(record, { prevHash, event }).line
 }
 
-const minuteMs = 60_000
-
 /**
- * The lines of a replica from a trail on without checkpoints, chained anew, a minute between their records; undefined for
+ * The lines of a replica from a trail on without checkpoints, chained anew, `stepMs` more between their records; undefined for
  * those that are gone.
  */
-export function unsigned(lines: readonly DumpLine[], from: string): Map<string, string | undefined> {
+export function unsigned(lines: readonly DumpLine[], from: string, stepMs: number): Map<string, string | undefined> {
   const fresh = new Map<string, string | undefined>()
   const ends = new Map<string, { readonly sequence: number; readonly hash: string }>()
   const affected = lines.slice(lines.findIndex(({ trail }) => trail === from))
@@ -123,7 +121,7 @@ export function unsigned(lines: readonly DumpLine[], from: string): Map<string, 
     const end = previous ? ends.get(previous.trail) : undefined
     if (previous && end)
       event = event.replace(previous.hash, end.hash).replace(previous.sequence, formatSequence(end.sequence))
-    const recordedAt = new Date(Date.parse(recordedat) + sequence * minuteMs)
+    const recordedAt = new Date(Date.parse(recordedat) + sequence * stepMs)
     const place = { trail: record.trail, sequence: sequence + 1, prevHash: hash, recordedAt }
     const sealed = sealRecord(event as EncodedEvent, place)
     fresh.set(keyOf(record), sealed.line)

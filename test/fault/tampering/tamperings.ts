@@ -297,8 +297,17 @@ function dropTrail(dump: Dump, random: Random): Tampering {
  * the new end, and lose their checkpoints too.
  */
 function unsign(dump: Dump, random: Random): Tampering {
-  const { trail } = pick(random, dump.lines)
-  const fresh = unsigned(dump.replicaOf(trail), trail)
+  return withoutCheckpoints(dump, pick(random, dump.lines).trail, 60_000)
+}
+
+/** The same with a trail that was closed, in no time. */
+function unsignClosed(dump: Dump, random: Random): Tampering {
+  const closed = dump.lines.filter(({ line }) => line.includes('"change":"closed"'))
+  return withoutCheckpoints(dump, pick(random, closed).trail, 0)
+}
+
+function withoutCheckpoints(dump: Dump, trail: string, stepMs: number): Tampering {
+  const fresh = unsigned(dump.replicaOf(trail), trail, stepMs)
   const bytes = bytesOf(
     dump.lines.flatMap((record) => fresh.get(keyOf(record)) ?? (fresh.has(keyOf(record)) ? [] : [record.line])),
   )
@@ -321,4 +330,5 @@ export const tamperings: readonly ((dump: Dump, random: Random) => Tampering)[] 
   truncate,
   dropTrail,
   unsign,
+  unsignClosed,
 ]
