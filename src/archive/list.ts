@@ -4,6 +4,8 @@ import { CountersignError, messageOf } from '../errors.ts'
 import { codeOf } from './disk.ts'
 import { compareSegments, isDay, parseName, segmentPath, type SealedSegment, type Segment } from './layout.ts'
 import { readManifest, type Manifest } from './manifest.ts'
+import { openRegularFile } from './regular-file.ts'
+import { Digest } from './segment-digest.ts'
 
 export interface Listing {
   /** In order of trail, then of sequence. */
@@ -126,7 +128,21 @@ async function isOtherThan(
 ): Promise<boolean> {
   const manifest = known ?? (await readManifest(archiveDir, sealed))
   const size = await sizeOf(archiveDir, open)
-  return size !== undefined && (manifest === undefined || (sealed.generation === 1 && size !== manifest.bytes))
+  if (size === undefined) return false
+  if (manifest === undefined) return true
+  return sealed.generation === 1 && (size !== manifest.bytes || !(await hasDigest(archiveDir, open, manifest.sha256)))
+}
+
+/** One that cannot be read is for whoever reads it to tell. */
+async function hasDigest(archiveDir: string, segment: Segment, sha256: string): Promise<boolean> {
+  const digest = new Digest()
+  try {
+    const file = await openRegularFile(join(archiveDir, segmentPath(segment)))
+    for await (const chunk of file.createReadStream()) digest.take(chunk as Buffer)
+  } catch (thrown) {
+    return codeOf(thrown) === 'ENOENT'
+  }
+  return digest.done().sha256 === sha256
 }
 
 async function sizeOf(archiveDir: string, segment: Segment): Promise<number | undefined> {

@@ -103,15 +103,20 @@ async function verifyAll(io: Io, files: readonly string[], flags: VerifyFlags, r
       notes: [...notesOn(trust), ...notesOnKnown(flags, remembered, expectations)],
     })
     io.progress?.('')
+    const trusted = { trust: trust.by }
+    io.out(flags.json === true ? JSON.stringify({ ...result, ...trusted }) : verificationText(result, io.columns))
+    // Behind the verdict, which stands also where this cannot be written.
     if (flags.state !== undefined && result.verdict !== 'empty') {
       replaceFile('--state', flags.state, stateOf(result, new Date(), remembered), 0o600)
     }
-    const trusted = { trust: trust.by }
-    io.out(flags.json === true ? JSON.stringify({ ...result, ...trusted }) : verificationText(result, io.columns))
     return exitCodes[result.verdict]
   } catch (fault) {
-    if (!(fault instanceof CountersignError)) throw fault
     io.progress?.('')
+    if (!(fault instanceof CountersignError)) {
+      // Status 1 would say that records are broken.
+      io.err(`verify failed: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}`)
+      return 2
+    }
     for (const line of fault.message.split('\n')) io.err(`${fault.code}: ${line}`)
     return 2
   }

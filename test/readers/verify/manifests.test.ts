@@ -65,3 +65,11 @@ test('the line is named, not the manifest, where one was altered', async () => {
   writeFileSync(join(data.dir, sealed), zstdCompressSync(textOf(records).replace('/orders/3', '/orders/4')))
   expect((await verified()).bad).toEqual([expect.objectContaining({ kind: 'altered', file: sealed, line: 5 })])
 })
+
+test('an open segment beside the sealed one is passed over where it holds the same lines, and read where not', async () => {
+  const open = join(data.dir, sealed.replace('.zst', ''))
+  writeFileSync(open, textOf(records))
+  expect(await verified()).toMatchObject({ verdict: 'whole', totals: { segments: 1 } })
+  writeFileSync(open, textOf(records).replace('/orders/3', '/orders/4'))
+  expect(await verified()).toMatchObject({ verdict: 'broken', first: { kind: 'altered', line: 5 } })
+})
