@@ -304,14 +304,17 @@ describe('each decision is met once', () => {
     expect((await replayed(data, nothingAllowed)).decisions).toBe(4)
   })
 
-  test('with the first sequence and hash that can be written, too', async () => {
+  test.each([
+    ['with the first sequence and hash that can be written, too', '1', 2],
+    ['and none where its sequence is no place in a trail', '0', 1],
+  ])('%s', async (_, sequence, decisions) => {
     using data = new TestData()
     const [, { line } = { line: '' }] = makeTrail({ trail }, manyDecisions(1))
-    const zero = line
-      .replace(/"sequence":"[0-9]+"/, `"sequence":"${'0'.repeat(16)}"`)
+    const first = line
+      .replace(/"sequence":"[0-9]+"/, `"sequence":"${sequence.padStart(16, '0')}"`)
       .replace(/"hash":"[0-9a-f]+"/, `"hash":"${'0'.repeat(64)}"`)
-    data.segment(trail, 1, `${zero}\n${zero}\n${line}\n`)
-    expect((await replayed(data, nothingAllowed)).decisions).toBe(2)
+    data.segment(trail, 1, `${first}\n${first}\n${line}\n`)
+    expect((await replayed(data, nothingAllowed)).decisions).toBe(decisions)
   })
 
   test('also where it moves from the spool to the archive meanwhile', async () => {
