@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config.ts'
 import { CountersignError } from '../errors.ts'
-import { type LeftBehind, readLeftBehind } from '../spool/left-behind.ts'
+import { isLeftBehind, type LeftBehind, readLeftBehind } from '../spool/left-behind.ts'
 import type { Spool } from '../spool/spool.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { deliverSpool } from './delivering.ts'
@@ -31,8 +30,9 @@ const pollMs = 200
 
 /**
  * Delivers what a replica that is gone left in its data folder: takes its spool under its own name, with a trail of its own, and lets go of
- * it when every sink has everything. Resolves with how many records stay. Throws USAGE where there is no spool, CONFIG_INVALID where
- * the settings lack a sink that it waits for, and the spool's codes.
+ * it when every sink has everything. A file that is damaged or gone is replaced first, as at every opening. Resolves with how many
+ * records stay. Throws USAGE where there is no spool, CONFIG_INVALID where the settings lack a sink that it waits for, and the spool's
+ * codes.
  */
 export async function drainSpool(
   dir: string,
@@ -44,7 +44,7 @@ export async function drainSpool(
   const found = readLeftBehind(join(data, 'spool'))
   if (found === undefined || found.replica === null) throw noSpool(dir)
   const { replica } = found
-  if (found.lacking.length === 0) return { left: 0, replica }
+  if (found.isReadable && found.lacking.length === 0) return { left: 0, replica }
   const settings = settingsFor(data, replica)
   const inputs = { settings, sinks: readSinks(settings) }
   refuseForgotten(dir, found, Object.keys(inputs.sinks))
@@ -91,7 +91,7 @@ async function untilDrained(spool: Spool, patienceMs: number, stop: AbortSignal,
 /** The data folder, also where its `spool/` itself is named. */
 function dataFolderOf(dir: string): string {
   const path = resolve(dir)
-  const isSpool = basename(path) === 'spool' && existsSync(join(path, 'spool.sqlite'))
+  const isSpool = basename(path) === 'spool' && isLeftBehind(path)
   return isSpool ? dirname(path) : path
 }
 

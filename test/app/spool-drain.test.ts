@@ -1,12 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCountersign } from '../../deploy/envoy/demo/countersign.ts'
 import { freePorts } from '../../deploy/envoy/demo/processes.ts'
+import { encodeEvent } from '../../src/audit/record.ts'
+import { SpoolStore } from '../../src/spool/file/store.ts'
 import { openSpoolReader } from '../../src/spool/reader.ts'
 import { archivedLines, recordsIn } from '../e2e/mesh.ts'
+import { setAside } from '../../src/spool/rescue/set-aside.ts'
 import { toVersion1 } from '../spool/first-version.ts'
+import { cursorAt, newDecision, openingIn } from '../spool/opening.ts'
 import { allowedCheck, serve, type Served } from './served.ts'
 
 const sources = { main: 'src/cli/main.ts' } as const
@@ -38,6 +42,28 @@ function spooledIn(data: string): string[] {
   const lines = (reader?.after(0, 1000) ?? []).map(({ line }) => line)
   reader?.close()
   return lines
+}
+
+function takenAway(dir: string): void {
+  renameSync(join(dir, 'spool.sqlite'), join(dir, 'rescue.sqlite'))
+}
+
+function copyAlone(dir: string): void {
+  takenAway(dir)
+  rmSync(join(dir, 'head'))
+}
+
+function beingSetAside(dir: string): void {
+  setAside(dir, 'SPOOL_DAMAGED', 'for a try', new Date())
+}
+
+function notInPlace(dir: string): void {
+  for (const name of ['spool.sqlite', 'head']) renameSync(join(dir, name), join(dir, `${name}.rescued`))
+}
+
+function firstPageDamaged(dir: string): void {
+  const bytes = readFileSync(join(dir, 'spool.sqlite'))
+  writeFileSync(join(dir, 'spool.sqlite'), bytes.fill('A', 0, 4096))
 }
 
 describe('spool drain', () => {
@@ -98,6 +124,58 @@ describe('spool drain', () => {
     // Nothing was taken for lost.
     const changes = (await recordsIn(data)).map((record) => (record.data as { change?: string }).change)
     expect(changes.filter((change) => change === 'gap')).toEqual([])
+  })
+
+  test.each<readonly [string, (dir: string) => void]>([
+    ['a rescue copy and the head', takenAway],
+    ['a rescue copy alone', copyAlone],
+    ['files that were being set aside', beingSetAside],
+    ['new files that are not in their place yet', notInPlace],
+    ['a file whose first page is damaged', firstPageDamaged],
+  ])('delivers what can be saved of %s', async (_, harm) => {
+    const dir = join(folder, 'spool')
+    const store = new SpoolStore(openingIn(dir, { sinks: ['central'] }), () => new Date())
+    store.append(
+      Array.from({ length: 5 }, () => encodeEvent(newDecision().event)),
+      [],
+    )
+    store.close()
+    const before = spooledIn(folder)
+    harm(dir)
+
+    const forgotten = await drain(folder)
+    expect(forgotten.output).toMatch(/CONFIG_INVALID: sinks: the spool in .* has records for central, which/)
+    const config = join(folder, 'settings.yaml')
+    writeFileSync(config, JSON.stringify({ sinks: { central: { type: 'archive' } } }))
+    const { status, output } = await drain(dir, '--config', config)
+    expect([status, output]).toEqual([0, expect.stringMatching(/test-1: everything is delivered\n$/)])
+    expect(archivedLines(folder)).toEqual(expect.arrayContaining(before))
+    expect(before.filter((line) => line.includes('io.countersign.decision.v1'))).toHaveLength(5)
+  })
+
+  test('replaces a file that is gone also where its head knows of nothing that waits', async () => {
+    const dir = join(folder, 'spool')
+    const store = new SpoolStore(openingIn(dir), () => new Date())
+    store.append([], [cursorAt('archive', store.state().lastPosition)])
+    store.close()
+    rmSync(join(dir, 'spool.sqlite'))
+    const { status, output } = await drain(folder)
+    expect([status, output]).toEqual([0, expect.stringMatching(/test-1: everything is delivered\n$/)])
+    const changes = (await recordsIn(folder)).map((record) => (record.data as { change?: string }).change)
+    expect(changes).toEqual(expect.arrayContaining(['opened', 'gap', 'closed']))
+  })
+
+  test('does not guess the name of a replica that nothing tells any more', async () => {
+    const dir = join(folder, 'spool')
+    new SpoolStore(openingIn(dir), () => new Date()).close()
+    copyAlone(dir)
+    writeFileSync(join(dir, 'rescue.sqlite'), 'nothing of a spool')
+    const { status, output } = await drain(folder)
+    expect([status, output]).toEqual([
+      1,
+      expect.stringMatching(/^countersign: SPOOL_DAMAGED: neither a head nor a copy/),
+    ])
+    expect(readdirSync(dir)).toContain('rescue.sqlite')
   })
 
   test('says that there is no spool', async () => {

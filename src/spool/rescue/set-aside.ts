@@ -54,6 +54,13 @@ export function interruptedSetAside(dir: string): SetAside | undefined {
   return { folder, reason, why }
 }
 
+/** Where the files are, or are on their way to, while they are being set aside; undefined where none are. Changes nothing. */
+export function folderOfSetAside(dir: string): string | undefined {
+  const marker = join(dir, markerName)
+  const folder = existsSync(marker) ? join(dir, readFileSync(marker, 'utf8')) : undefined
+  return folder !== undefined && existsSync(join(folder, reportName)) ? folder : undefined
+}
+
 /** The path under which a file in the place of `name` is to be made. */
 export function newPath(dir: string, name: string): string {
   return join(dir, `${name}${newSuffix}`)
