@@ -82,7 +82,11 @@ export class Assembly {
 
   /** Nothing follows. */
   end(): void {
-    for (const run of this.#behind.splice(0)) this.#takeRun(run)
+    for (const placed of this.#behind.splice(0)) {
+      // What was freed while the spool was read: rows behind it may have gone unread.
+      const isFreed = placed.lineOf(placed.last) < (placed.part.removed?.line ?? 0)
+      if (!isFreed) this.#takeRun(placed)
+    }
   }
 
   #takeRun(placed: PlacedRun): void {

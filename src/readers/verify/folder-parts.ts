@@ -4,31 +4,30 @@ import { isSealed, manifestPath, segmentPath, type Segment } from '../../archive
 import { listSegments, readManifest, readSegment, segmentChunks, type Manifest } from '../../archive/read.ts'
 import { CountersignError } from '../../errors.ts'
 import { openSpoolReader } from '../../spool/reader.ts'
-import type { SpooledRecord } from '../../spool/spooled-record.ts'
-import { checkDataFolder, type OpenSpool, type SpoolSource } from '../source.ts'
+import { checkDataFolder, type OpenSpool } from '../source.ts'
 import { cutBlocks } from './cut-blocks.ts'
 import type { Expectations } from './expectation.ts'
 import { ManifestCheck } from './manifest-check.ts'
 import type { Part, PartBlock } from './part.ts'
 import type { Problem } from './problem.ts'
+import { SpoolPart } from './spool-part.ts'
 
-/** What a data folder holds, as it stood when it was opened. */
+/** What a data folder holds: the spool first, then the archive as it stands when the spool has been read. */
 export interface FolderParts {
+  /** Those of the archive are put in anew when the spool has been read to its end: some appeared meanwhile. */
   readonly parts: readonly Part[]
-  readonly segments: number
-  readonly problems: readonly Problem[]
+  /** What is known when all parts were read. */
+  problems(): readonly Problem[]
   /** Where sealed segments are not what their manifests say; known when all parts were read. */
-  readonly mismatches: readonly Problem[]
-  readonly notes: readonly string[]
+  mismatches(): readonly Problem[]
+  notes(): readonly string[]
   close(): void
 }
-
-const rowsPerBlock = 512
 
 /**
  * Opens the data folder of a server, running or not: its spool first, so that what moves from there to the archive meanwhile is not
  * missed. What manifests say of their segments is added to `expectations`. Throws ARCHIVE_UNREADABLE where there is no data
- * folder, and what the spool throws.
+ * folder, and what opening the spool throws, but for SPOOL_DAMAGED: that is a problem.
  */
 export async function folderParts(
   dir: string,
@@ -36,34 +35,61 @@ export async function folderParts(
   openSpool: OpenSpool = openSpoolReader,
 ): Promise<FolderParts> {
   await checkDataFolder(dir)
-  const spool = openSpool(join(dir, 'spool'))
   const archiveDir = join(dir, 'archive')
+  const parts: Part[] = []
+  const expected = new Set<string>()
+  let archive: ArchiveParts | undefined
+  const isGone = (): boolean => archive?.parts.length === 0 && spool?.deliveredToArchive === true
+  const isAlone = (): boolean => archive?.parts.length === 0 && !isGone()
+  const list = async (): Promise<void> => {
+    archive = await archiveParts(archiveDir, expectations, expected)
+    parts.splice(spool === undefined ? 0 : 1, Infinity, ...archive.parts)
+  }
+  const spool = await SpoolPart.open(join(dir, 'spool'), openSpool, isAlone, list)
+  if (spool !== undefined) parts.push(spool)
   try {
-    const rows = spool === undefined ? [] : await collect(spoolBlocks(spool))
-    const { segments, unknown, unfinished } = await listSegments(archiveDir)
-    const hadArchive = segments.length === 0 && spool !== undefined && deliveredToArchive(spool)
-    const kept = spool === undefined ? [] : [spoolPart(spool, rows, segments.length === 0 && !hadArchive)]
-    const manifests = new SealedChecks(archiveDir)
-    const sized = await Promise.all(
-      segments.map((segment, index) => segmentPart(archiveDir, segment, index, manifests)),
-    )
-    return {
-      parts: [...kept, ...sized],
-      segments: segments.length,
-      problems: [
-        ...(hadArchive ? [archiveIsGone] : []),
-        ...(await readManifests(archiveDir, segments, expectations, manifests)),
-      ],
-      mismatches: manifests.mismatches,
-      notes: [
-        ...unknown.map((name) => `archive/${name} is not a segment and was not read`),
-        ...unfinished.map((name) => `archive/${name} was not published by its writer and was not read`),
-      ],
-      close: () => spool?.close(),
-    }
+    await list()
   } catch (fault) {
     spool?.close()
     throw fault
+  }
+  return {
+    parts,
+    problems: () => [
+      ...(spool?.problem ? [spool.problem] : []),
+      ...(isGone() ? [archiveIsGone] : []),
+      ...(archive?.problems ?? []),
+    ],
+    mismatches: () => archive?.mismatches ?? [],
+    notes: () => archive?.notes ?? [],
+    close: () => spool?.close(),
+  }
+}
+
+/** The archive as it was listed. */
+interface ArchiveParts {
+  readonly parts: readonly Part[]
+  readonly problems: readonly Problem[]
+  readonly mismatches: readonly Problem[]
+  readonly notes: readonly string[]
+}
+
+/** Adds what manifests say to `expectations`, but for those whose names are in `expected` already. */
+async function archiveParts(
+  archiveDir: string,
+  expectations: Expectations,
+  expected: Set<string>,
+): Promise<ArchiveParts> {
+  const { segments, unknown, unfinished } = await listSegments(archiveDir)
+  const manifests = new SealedChecks(archiveDir)
+  return {
+    parts: await Promise.all(segments.map((segment, index) => segmentPart(archiveDir, segment, index, manifests))),
+    problems: await readManifests(archiveDir, segments, { expectations, expected, manifests }),
+    mismatches: manifests.mismatches,
+    notes: [
+      ...unknown.map((name) => `archive/${name} is not a segment and was not read`),
+      ...unfinished.map((name) => `archive/${name} was not published by its writer and was not read`),
+    ],
   }
 }
 
@@ -138,12 +164,18 @@ async function segmentLine(archiveDir: string, segment: Segment, wanted: number)
   return undefined
 }
 
+/** Where it is kept what manifests promise. */
+interface Promised {
+  readonly expectations: Expectations
+  readonly expected: Set<string>
+  readonly manifests: SealedChecks
+}
+
 /** What was promised of sealed segments has to be found in them, also where no other record follows. */
 async function readManifests(
   archiveDir: string,
   segments: readonly Segment[],
-  expectations: Expectations,
-  manifests: SealedChecks,
+  { expectations, expected, manifests }: Promised,
 ): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const segment of segments.filter(isSealed)) {
@@ -156,16 +188,12 @@ async function readManifests(
       problems.push({ kind: 'malformed', trail, sequence: first, toSequence: null, ...place, problem })
     } else {
       manifests.add(manifest)
+      if (expected.has(file)) continue
+      expected.add(file)
       expectations.add(segment.trail, { size: manifest.last, hash: manifest.hash, from: 'archive', by: file, place })
     }
   }
   return problems
-}
-
-/** The spool forgets the sinks that the settings no longer name; those of Kafka make notes. */
-function deliveredToArchive(spool: SpoolSource): boolean {
-  const { position, mark } = spool.cursor?.('archive') ?? { position: 0, mark: null }
-  return position > 0 && mark === null
 }
 
 const archiveIsGone: Problem = {
@@ -177,65 +205,4 @@ const archiveIsGone: Problem = {
   file: 'archive',
   line: 0,
   problem: 'the archive holds no segment, but the spool says that records were delivered to it',
-}
-
-function spoolPart(spool: SpoolSource, blocks: readonly PartBlock[], isAlone: boolean): Part {
-  return {
-    source: 'spool',
-    name: 'spool',
-    stream: 'spool',
-    bytes: blocks.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    ...(isAlone
-      ? { removed: { line: firstIn(blocks), why: 'what stood before has been delivered, and is not here' } }
-      : {}),
-    async *blocks() {
-      await Promise.resolve()
-      yield* blocks
-    },
-    lineAt: (position) => Promise.resolve(lineIn(spool, position)),
-  }
-}
-
-/** The first position that is left. */
-function firstIn(blocks: readonly PartBlock[]): number {
-  return blocks[0]?.numbers?.[0] ?? Infinity
-}
-
-function lineIn(spool: SpoolSource, position: number): Buffer | undefined {
-  const row = spool.after(position - 1, 1)[0]
-  return row?.position === position ? Buffer.from(row.line) : undefined
-}
-
-function* spoolBlocks(spool: SpoolSource): Generator<PartBlock> {
-  for (let position = 0; ;) {
-    const rows = spool.after(position, rowsPerBlock)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    yield blockOf(rows)
-    position = last.position
-  }
-}
-
-function blockOf(rows: readonly SpooledRecord[]): PartBlock {
-  const lines = rows.map(({ line }) => Buffer.from(line))
-  let end = 0
-  const ends = Uint32Array.from(lines, ({ length }) => (end += length))
-  const bytes = Buffer.allocUnsafeSlow(end)
-  for (const [index, line] of lines.entries()) line.copy(bytes, (ends[index] as number) - line.length)
-  return {
-    bytes,
-    ends,
-    numbers: Float64Array.from(rows, ({ position }) => position),
-    rows: rows.map(({ trail, sequence }) => ({ trail, sequence })),
-  }
-}
-
-/** All of it, with room for others between the blocks. */
-async function collect(blocks: Iterable<PartBlock>): Promise<PartBlock[]> {
-  const all: PartBlock[] = []
-  for (const block of blocks) {
-    all.push(block)
-    await new Promise(setImmediate)
-  }
-  return all
 }

@@ -12,8 +12,8 @@ export interface Part {
   readonly ordinal?: number
   /** Length, for the progress; undefined where it is not known. */
   readonly bytes: number | undefined
-  /** Set where older records were removed as agreed: a trail may begin later here, or be gone. */
-  readonly removed?: RemovedBefore
+  /** Set where older records were removed as agreed: a trail may begin later here, or be gone. Final when the part was read. */
+  readonly removed?: RemovedBefore | undefined
   blocks(): AsyncIterable<PartBlock>
   /** Reads one line again. */
   lineAt?(line: number): Promise<Uint8Array | undefined>

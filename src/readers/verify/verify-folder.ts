@@ -15,8 +15,8 @@ export async function verifyFolder(
     const result = await verifyParts(folder.parts, { ...options, expectations })
     // Where lines of a trail are bad, they are what is told.
     const isBroken = new Set(result.bad.map(({ trail }) => trail))
-    const mismatches = folder.mismatches.filter(({ trail }) => !isBroken.has(trail))
-    return withMore(result, { bad: [...folder.problems, ...mismatches], notes: folder.notes })
+    const mismatches = folder.mismatches().filter(({ trail }) => !isBroken.has(trail))
+    return withMore(result, { bad: [...folder.problems(), ...mismatches], notes: folder.notes() })
   } finally {
     folder.close()
   }

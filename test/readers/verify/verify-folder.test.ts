@@ -334,21 +334,4 @@ describe('what is no damage', () => {
     writeFileSync(join(data.dir, 'archive', '2026-11-22', 'notes.txt'), 'hello')
     expect((await verdict()).notes[0]).toBe('archive/2026-11-22/notes.txt is not a segment and was not read')
   })
-
-  test.each([10, 6])(
-    'records that move from the spool to the archive while it is read are not missed (%d)',
-    async (moved) => {
-      await data.archive(first.slice(0, 3))
-      data.spooled = first.slice(3)
-      let reads = 0
-      data.onSpoolRead = () => {
-        reads += 1
-        if (reads !== 2) return
-        data.segment(trails[0], 4, textOf(first.slice(3, moved)))
-        data.spooled = first.slice(moved)
-      }
-      expect(await verdict()).toMatchObject({ verdict: 'whole', totals: { records: 10 } })
-      expect(data.spooled).toHaveLength(10 - moved)
-    },
-  )
 })
