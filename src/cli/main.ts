@@ -1,6 +1,15 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 
+const isVerify = process.argv[2] === 'verify'
+if (isVerify) {
+  // Status 1 would say that records are broken.
+  process.on('uncaughtException', (fault) => {
+    process.stderr.write(`verify failed: ${fault.stack ?? fault.message}\n`)
+    process.exit(2)
+  })
+}
+
 // Nothing else is imported before this: what it imports does not load on an older Node.js.
 const oldest = [24, 18, 1] as const
 
@@ -10,7 +19,7 @@ if (differs !== -1 && (found[differs] ?? 0) < (oldest[differs] ?? 0)) {
   process.stderr.write(
     `countersign: NODE_TOO_OLD: needs Node.js ${oldest.join('.')} or newer; this is ${process.version} (${process.execPath})\n`,
   )
-  process.exit(1)
+  process.exit(isVerify ? 2 : 1)
 }
 
 const { run } = await import('./run.ts')
