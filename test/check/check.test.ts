@@ -44,7 +44,9 @@ describe('a decision that is kept', () => {
     let recorded: (kept: boolean) => void = () => undefined
     const held = new Promise<boolean>((resolve) => (recorded = resolve))
     let answered = false
-    const answer = checkOf(log, { auditLog: { append: () => held, record: () => held, room: () => Promise.resolve() } })(httpCall()).then((given) => {
+    const answer = checkOf(log, {
+      auditLog: { append: () => held, record: () => held, room: () => Promise.resolve() },
+    })(httpCall()).then((given) => {
       answered = true
       return given
     })
