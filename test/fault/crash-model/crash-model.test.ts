@@ -15,22 +15,30 @@ const crashesPerBug = count({ short: 60, long: 200 })
 const eventsPerBug = 600
 const maxMs = count({ short: 180_000, long: 1_800_000 })
 
-const planted: Readonly<Record<string, Breakage>> = {
-  'commits are not synced (synchronous=OFF)': {
-    file: 'src/spool/file/database.ts',
-    from: 'synchronous = FULL',
-    to: 'synchronous = OFF',
-  },
-  'a cursor moves before the delivery': {
-    file: 'src/sinks/deliver.ts',
-    from: 'const outcome = await lane.sink.deliver(records)',
-    to: 'lane.delivered(upTo, records.length, null); const outcome = await lane.sink.deliver(records)',
-  },
-  'records are deleted before every cursor has passed them': {
-    file: 'src/spool/file/holdings.ts',
-    from: 'const { bytes, waitingPosition, floor } = this.#extent',
-    to: 'const { bytes, position: waitingPosition, floor } = this.#extent',
-  },
+const planted: Readonly<Record<string, readonly Breakage[]>> = {
+  'commits are not synced (synchronous=OFF)': [
+    {
+      file: 'src/spool/file/database.ts',
+      from: 'synchronous = FULL',
+      to: 'synchronous = OFF',
+    },
+  ],
+  'a cursor moves before the delivery': [
+    {
+      file: 'src/sinks/deliver.ts',
+      from: 'const outcome = await lane.sink.deliver(records)',
+      to: 'lane.delivered(upTo, records.length, null); const outcome = await lane.sink.deliver(records)',
+    },
+  ],
+  'records are deleted before every cursor has passed them': [
+    {
+      file: 'src/spool/file/holdings.ts',
+      from: 'const { bytes, waitingPosition, floor } = this.#extent',
+      to: 'const { bytes, position: waitingPosition, floor } = this.#extent',
+    },
+    // Looked for at each batch: else a sink that is quick seldom lacks what is deleted.
+    { file: 'src/spool/file/holdings.ts', from: 'const recordsPerLook = 128', to: 'const recordsPerLook = 1' },
+  ],
 }
 
 let recording: Recording | undefined
@@ -62,8 +70,8 @@ describeWith('strace', 'a power failure at any moment', () => {
     describe('is seen to lose records where', () => {
       test.each(Object.entries(planted))(
         '%s',
-        async (name, breakage) => {
-          const broken = breakProject(breakage)
+        async (name, breakages) => {
+          const broken = breakProject(...breakages)
           try {
             recording = recordLives(broken.sources, seed(), eventsPerBug)
             const search = { seed: seed(), crashes: crashesPerBug, sought: 'losses', enough: 1 } as const

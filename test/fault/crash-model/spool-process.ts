@@ -31,11 +31,11 @@ export const archiveFolder = 'data/archive'
 
 const lanes = 8
 /** So short that delivered records are deleted while the test runs. */
-const retainDeliveredMs = 20
+const retainDeliveredMs = 2
 const maxBytes = 64 * 1024 * 1024
 const longestUserAgent = 3000
 /** The sink hears of nothing new for every other stretch of so many events: what was kept stands in the spool alone. */
-const stretchEvents = 50
+const stretchEvents = 150
 
 if (import.meta.main) await live(JSON.parse(process.argv[2] ?? '') as Life)
 
