@@ -71,7 +71,7 @@ export function decodeClaim(text: string): Manifest | undefined {
 }
 
 /** Reads a manifest back. Undefined where it is not one, or speaks of another segment than the one that it stands beside. */
-export function decodeManifest(text: string, segment: SealedSegment): Manifest | undefined {
+function decodeManifest(text: string, segment: SealedSegment): Manifest | undefined {
   const said = parseObject(text)
   if (said?.['manifest'] !== 1 || said['segment'] !== segmentPath(segment)) return undefined
   const compressed = readDigested(said['compressed'])

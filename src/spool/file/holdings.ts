@@ -22,7 +22,7 @@ export interface Extent {
   readonly waitingBytes: number
 }
 
-export const emptyExtent: Extent = {
+const emptyExtent: Extent = {
   floor: 0,
   position: 0,
   bytes: 0,
@@ -238,6 +238,6 @@ export function readExtent(sql: Sql): Extent {
   }
 }
 
-export function readCursors(sql: Sql): readonly HeadCursor[] {
+function readCursors(sql: Sql): readonly HeadCursor[] {
   return sql.all('SELECT sink, position, mark FROM cursors ORDER BY sink') as unknown as readonly HeadCursor[]
 }

@@ -15,7 +15,7 @@ import { copyWaiting } from './waiting-copy.ts'
 import { FileWatch } from './watch.ts'
 
 /** A file up to this size is looked through as a whole (SQLite's quick_check: 1 ms for each MB). */
-export const quickCheckBytes = 64 * 1024 * 1024
+const quickCheckBytes = 64 * 1024 * 1024
 /** Below this, whether the disk takes anything is tried by writing. */
 const shortOfRoomBytes = 16 * 1024 * 1024
 
